@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Deep copies. The copier carries the failure, so that the copying reads as the list of what is copied. */
+/* Deep copies. The copier carries the failure, so the code reads as the list of what is copied. */
 #include "model.h"
 
 #include "../base/cleanup.h"
@@ -100,6 +100,7 @@ static void copy_service(struct copier *copier, struct service *service)
 	copy_labels(copier, &service->selector);
 	COPY_LIST(copier, service->subsets, service->subset_count, copy_subset);
 	service->destination_rule = copy_text(copier, service->destination_rule);
+	service->destination_rule_namespace = copy_text(copier, service->destination_rule_namespace);
 	COPY_LIST(copier, service->rules, service->rule_count, copy_rule);
 	service->virtual_service = copy_text(copier, service->virtual_service);
 	service->virtual_service_namespace = copy_text(copier, service->virtual_service_namespace);

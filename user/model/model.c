@@ -59,7 +59,7 @@ static bool is_dotted_prefix(const struct service *service, const char *typed)
 int model_service_resolve(const struct model *model, const char *typed,
 			  struct service **ret_service)
 {
-	/* The more exact reading first: a looser one of another service must not make it ambiguous. */
+	/* The more exact reading first: a looser one must not make another's ambiguous. */
 	static bool (*const readings[])(const struct service *, const char *) = {
 		is_qualified_name,
 		is_name,
@@ -84,7 +84,7 @@ int model_service_resolve(const struct model *model, const char *typed,
 	return 0;
 }
 
-/* Room for one more; grown by doubling, so that reading a large cluster is not quadratic in copying. */
+/* Room for one more; doubled, so that reading a large cluster is not quadratic in copying. */
 static int services_grow(struct model *model)
 {
 	size_t room = talloc_get_size(model->services) / sizeof(struct service);

@@ -118,11 +118,16 @@ struct service {
 	size_t port_count;
 	struct label_list selector; /* of a Kubernetes Service, kept for export */
 	enum affinity affinity;     /* of sessionAffinity or the DestinationRule's trafficPolicy */
-	enum affinity entry_affinity; /* the part that came from the Service itself (sessionAffinity) */
+	/* Either part asking for it is enough; kept apart so that each object can be read anew alone. */
+	enum affinity entry_affinity; /* the part of the Service itself (sessionAffinity) */
+	enum affinity rule_affinity;  /* the part of the DestinationRule */
 	enum empty_policy empty;
+	enum empty_policy entry_empty; /* the part of the Service or ServiceEntry */
+	enum empty_policy rule_empty;  /* the part of the DestinationRule */
 	struct subset *subsets; /* in the DestinationRule's order */
 	size_t subset_count;
 	const char *destination_rule; /* its object's name; "" when there is none */
+	const char *destination_rule_namespace;
 	struct rule *rules;           /* in order; the first that matches wins */
 	size_t rule_count;
 	const char *virtual_service; /* its object's name; "" when there is none */
