@@ -13,9 +13,13 @@ struct plan_endpoint {
 	uint32_t weight; /* 0: known (its flows live on) but no new connections: drained, not ready, weight 0 */
 };
 
-/* A set of endpoints that splits name: a subset of a host behind one of its ports. */
+/*
+ * A set of endpoints that splits name: a subset of a host behind one of its ports, of one address family (a VIP is
+ * served by endpoints of its own). The key is "HOST|SUBSET|PORT/PROTOCOL": subset "" is the whole host, PORT the
+ * service's, and PROTOCOL tcp, udp, tcp6 or udp6.
+ */
 struct plan_version {
-	const char *key;     /* unique: "reviews.default.svc.cluster.local|v1|9080/tcp"; subset "" is the whole host */
+	const char *key;     /* unique: "reviews.default.svc.cluster.local|v1|9080/tcp"; see below */
 	const char *service; /* the host's service name for people: "reviews.default" */
 	const char *name;    /* "v1", or "-" for the whole host */
 	struct plan_endpoint *endpoints; /* sorted by address and port */
@@ -63,3 +67,9 @@ struct plan {
  */
 int plan_build(void *parent, const struct model *model, const struct inventory *inventory,
 	       struct diags *diags, struct plan **ret_plan);
+
+/* By key; NULL when there is none. */
+const struct plan_version *plan_version_find(const struct plan *plan, const char *key);
+/* By VIP, port and protocol; NULL when there is none. */
+const struct plan_service *plan_service_find(const struct plan *plan, const struct addr *vip,
+					     uint16_t port, enum protocol protocol);

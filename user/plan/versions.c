@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Destinations to versions and splits, each different one held once. */
+#include "build.h"
+
+#include "../base/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SPLIT_VERSIONS_MAX 255
+
+int list_grow(void *parent, void *ret_list, size_t count, size_t size)
+{
+	void *list;
+
+	if (count & (count - 1))
+		return 0;
+	/* Copied, since a pointer to another type of pointer may not be read as a void pointer. */
+	memcpy(&list, ret_list, sizeof(list));
+	list = talloc_realloc_size(parent, list, size * (count ? count * 2 : 1));
+	if (!list)
+		return -ENOMEM;
+	memcpy(ret_list, &list, sizeof(list));
+	return 0;
+}
+
+char *service_title(void *parent, const struct service *service)
+{
+	if (!*service->name)
+		return talloc_strdup(parent, service->host);
+	if (!*service->namespace)
+		return talloc_strdup(parent, service->name);
+	return talloc_asprintf(parent, "%s.%s", service->name, service->namespace);
+}
+
+static uint32_t ref_hash(const struct version_ref *ref)
+{
+	uint32_t hash = index_hash(INDEX_HASH, ref->host, strlen(ref->host) + 1);
+	uint8_t protocol = (uint8_t)ref->protocol;
+
+	hash = index_hash(hash, ref->subset, strlen(ref->subset) + 1);
+	hash = index_hash(hash, &ref->port, sizeof(ref->port));
+	hash = index_hash(hash, &protocol, sizeof(protocol));
+	return index_hash(hash, &ref->family, sizeof(ref->family));
+}
+
+static bool is_same_version(const void *list, uint32_t ordinal, const void *key)
+{
+	const struct version_ref *a = &((const struct version_draft *)list)[ordinal].ref;
+	const struct version_ref *b = key;
+
+	return a->port == b->port && a->protocol == b->protocol && a->family == b->family &&
+	       !strcmp(a->host, b->host) && !strcmp(a->subset, b->subset);
+}
+
+static const struct subset *subset_find(const struct service *service, const char *name)
+{
+	for (size_t i = 0; service && i < service->subset_count; i++) {
+		if (!strcmp(service->subsets[i].name, name))
+			return &service->subsets[i];
+	}
+	return NULL;
+}
+
+/* The port of the destination: the one that the rule names, the host's only one, the one that matched. */
+static uint16_t destination_port(const struct service *service, const struct destination *named,
+				 const struct service_port *matched)
+{
+	uint16_t only = 0;
+	size_t count = 0;
+
+	if (named->port)
+		return named->port;
+	for (size_t i = 0; service && i < service->port_count; i++) {
+		if (service->ports[i].protocol != matched->protocol)
+			continue;
+		only = service->ports[i].number;
+		count++;
+	}
+	return count == 1 ? only : matched->number;
+}
+
+static void version_warn(const struct builder *builder, const struct version_draft *draft,
+			 const struct service *owner)
+{
+	const struct version_ref *ref = &draft->ref;
+	_cleanup_talloc_ char *title = service_title(builder->scratch, owner);
+	const char *service = title ? title : owner->host;
+
+	if (!draft->service || draft->service->origin == SERVICE_UNDEFINED)
+		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+			 "%s: no service or ServiceEntry defines the destination host \"%s\"",
+			 service, ref->host);
+	else if (!service_port_find(draft->service, ref->port, ref->protocol))
+		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+			 "%s: the destination host \"%s\" has no %s port %u", service, ref->host,
+			 ref->protocol == PROTOCOL_UDP ? "UDP" : "TCP", ref->port);
+	if (draft->undefined)
+		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+			 "%s: no DestinationRule of \"%s\" defines the subset \"%s\": its share is "
+			 "refused", service, ref->host, ref->subset);
+	else if (draft->subset && !draft->subset->labels.count)
+		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+			 "%s: the subset \"%s\" of \"%s\" has no labels: it is every endpoint",
+			 service, ref->subset, ref->host);
+}
+
+static int version_name(struct builder *builder, struct version_draft *draft)
+{
+	const struct version_ref *ref = &draft->ref;
+	void *plan = builder->plan;
+
+	draft->version.key = talloc_asprintf(plan, "%s|%s|%u/%s%s", ref->host, ref->subset,
+					     ref->port,
+					     ref->protocol == PROTOCOL_UDP ? "udp" : "tcp",
+					     ref->family == 6 ? "6" : "");
+	draft->version.name = *ref->subset ? talloc_strdup(plan, ref->subset) : "-";
+	draft->version.service = draft->service ? service_title(plan, draft->service)
+						: talloc_strdup(plan, ref->host);
+	if (!draft->version.key || !draft->version.name || !draft->version.service)
+		return -ENOMEM;
+	return 0;
+}
+
+static int version_add(struct builder *builder, const struct service *owner,
+		       const struct service *service, const struct version_ref *ref)
+{
+	if (list_grow(builder->scratch, &builder->versions, builder->version_count,
+		      sizeof(*builder->versions)))
+		return -ENOMEM;
+
+	struct version_draft *draft = &builder->versions[builder->version_count];
+
+	*draft = (struct version_draft){ .service = service, .ref = *ref };
+	if (*ref->subset) {
+		draft->subset = subset_find(service, ref->subset);
+		draft->undefined = !draft->subset;
+	}
+	if (version_name(builder, draft) || members_find(builder, draft) ||
+	    index_put(builder->scratch, &builder->version_index, ref_hash(ref),
+		      (uint32_t)builder->version_count))
+		return -ENOMEM;
+	builder->version_count++;
+	version_warn(builder, draft, owner);
+	return 0;
+}
+
+static int version_intern(struct builder *builder, const struct service *owner,
+			  const struct service_port *matched, uint8_t family,
+			  const struct destination *named, uint32_t *ret_version)
+{
+	const struct service *service = model_service_find(builder->model, named->host);
+	struct version_ref ref = {
+		.host = named->host,
+		.subset = named->subset,
+		.port = destination_port(service, named, matched),
+		.protocol = matched->protocol,
+		.family = family,
+	};
+	uint32_t found = index_find(&builder->version_index, ref_hash(&ref), is_same_version,
+				    builder->versions, &ref);
+
+	if (found == INDEX_NONE) {
+		found = (uint32_t)builder->version_count;
+		if (version_add(builder, owner, service, &ref))
+			return -ENOMEM;
+	}
+	if (named->weight)
+		builder->versions[found].weighted = true;
+	*ret_version = found;
+	return 0;
+}
+
+/* Adds a weight to its version's, which a rule may name twice. */
+static void split_add(struct plan_split *split, uint32_t version, uint32_t weight)
+{
+	for (size_t i = 0; i < split->count; i++) {
+		if (split->versions[i] == version) {
+			split->weights[i] += weight;
+			return;
+		}
+	}
+	split->versions[split->count] = version;
+	split->weights[split->count++] = weight;
+}
+
+/* All but the first, by key: a version's ordinal must not follow the order in which somebody wrote it. */
+static void split_sort(const struct builder *builder, struct plan_split *split)
+{
+	for (size_t i = 2; i < split->count; i++) {
+		uint32_t version = split->versions[i], weight = split->weights[i];
+		const char *key = builder->versions[version].version.key;
+		size_t at = i;
+
+		for (; at > 1; at--) {
+			if (strcmp(builder->versions[split->versions[at - 1]].version.key, key) < 0)
+				break;
+			split->versions[at] = split->versions[at - 1];
+			split->weights[at] = split->weights[at - 1];
+		}
+		split->versions[at] = version;
+		split->weights[at] = weight;
+	}
+}
+
+static uint32_t split_hash(const struct plan_split *split)
+{
+	uint32_t hash = index_hash(INDEX_HASH, split->versions,
+				   split->count * sizeof(*split->versions));
+
+	hash = index_hash(hash, split->weights, split->count * sizeof(*split->weights));
+	hash = index_hash(hash, &split->by_client, sizeof(split->by_client));
+	return index_hash(hash, &split->spill, sizeof(split->spill));
+}
+
+static bool is_same_split(const void *list, uint32_t ordinal, const void *key)
+{
+	const struct plan_split *a = &((const struct plan_split *)list)[ordinal], *b = key;
+
+	return a->count == b->count && a->by_client == b->by_client && a->spill == b->spill &&
+	       !memcmp(a->versions, b->versions, a->count * sizeof(*a->versions)) &&
+	       !memcmp(a->weights, b->weights, a->count * sizeof(*a->weights));
+}
+
+static int split_store(struct builder *builder, const struct plan_split *split, uint32_t *ret_split)
+{
+	struct plan *plan = builder->plan;
+	uint32_t hash = split_hash(split);
+	uint32_t found = index_find(&builder->split_index, hash, is_same_split, plan->splits, split);
+
+	if (found != INDEX_NONE) {
+		*ret_split = found;
+		return 0;
+	}
+	if (list_grow(plan, &plan->splits, plan->split_count, sizeof(*plan->splits)))
+		return -ENOMEM;
+
+	struct plan_split copy = *split;
+
+	copy.versions = talloc_memdup(plan, split->versions, split->count * sizeof(uint32_t));
+	copy.weights = talloc_memdup(plan, split->weights, split->count * sizeof(uint32_t));
+	if (!copy.versions || !copy.weights ||
+	    index_put(builder->scratch, &builder->split_index, hash, (uint32_t)plan->split_count))
+		return -ENOMEM;
+	*ret_split = (uint32_t)plan->split_count;
+	plan->splits[plan->split_count++] = copy;
+	return 0;
+}
+
+static void split_warn(const struct builder *builder, const struct service *owner,
+		       const struct rule *rule, const struct plan_split *split)
+{
+	_cleanup_talloc_ char *title = service_title(builder->scratch, owner);
+	const char *service = title ? title : owner->host;
+
+	if (split->count > SPLIT_VERSIONS_MAX)
+		diag_add(builder->diags, DIAG_ERROR, NULL, 0, 0, "",
+			 "%s: a rule splits between %zu versions; at most %u are allowed", service,
+			 split->count, SPLIT_VERSIONS_MAX);
+	for (size_t i = 0; i < split->count; i++) {
+		if (split->weights[i])
+			return;
+	}
+	diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+		 "%s: every weight of rule \"%s\" is 0: what it matches is refused", service,
+		 rule->name);
+}
+
+int split_intern(struct builder *builder, const struct service *owner,
+		 const struct service_port *port, uint8_t family, const struct rule *rule,
+		 uint32_t *ret_split)
+{
+	size_t count = rule->destination_count;
+	_cleanup_talloc_ uint32_t *room = talloc_array(builder->scratch, uint32_t, 2 * count);
+	struct plan_split split = {
+		.versions = room,
+		.weights = room + count,
+		.by_client = owner->affinity == AFFINITY_CLIENT_IP,
+		.spill = owner->empty == EMPTY_SPILL,
+	};
+
+	if (!room)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct destination *named = &rule->destinations[i];
+		uint32_t version;
+
+		if (version_intern(builder, owner, port, family, named, &version))
+			return -ENOMEM;
+		split_add(&split, version, named->weight);
+	}
+
+	const struct subset *stable = builder->versions[split.versions[0]].subset;
+
+	if (stable && stable->affinity == AFFINITY_CLIENT_IP)
+		split.by_client = true;
+	split_sort(builder, &split);
+	split_warn(builder, owner, rule, &split);
+	return split_store(builder, &split, ret_split);
+}
+
+static int draft_compare(const void *left, const void *right)
+{
+	const struct version_draft *const *a = left, *const *b = right;
+
+	return strcmp((*a)->version.key, (*b)->version.key);
+}
+
+static void version_warn_empty(const struct builder *builder, const struct version_draft *draft)
+{
+	const struct plan_version *version = &draft->version;
+
+	/* Without a share it is a version that is not there yet; without a subset it was named above. */
+	if (!draft->weighted || draft->undefined)
+		return;
+	for (size_t i = 0; i < version->endpoint_count; i++) {
+		if (version->endpoints[i].weight)
+			return;
+	}
+	diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
+		 "%s: version \"%s\" (%s) has no ready endpoint", version->service, version->name,
+		 version->key);
+}
+
+/* Gives the plan its versions in the order of their keys, and the splits their new ordinals. */
+int versions_finish(struct builder *builder)
+{
+	struct plan *plan = builder->plan;
+	size_t count = builder->version_count;
+	struct version_draft **sorted = talloc_array(builder->scratch, struct version_draft *, count);
+	uint32_t *moved = talloc_array(builder->scratch, uint32_t, count);
+
+	plan->versions = talloc_array(plan, struct plan_version, (unsigned)count);
+	if (!sorted || !moved || !plan->versions)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = &builder->versions[i];
+	qsort(sorted, count, sizeof(*sorted), draft_compare);
+	for (size_t i = 0; i < count; i++) {
+		moved[sorted[i] - builder->versions] = (uint32_t)i;
+		plan->versions[i] = sorted[i]->version;
+		version_warn_empty(builder, sorted[i]);
+	}
+	plan->version_count = count;
+
+	for (size_t s = 0; s < plan->split_count; s++) {
+		for (size_t i = 0; i < plan->splits[s].count; i++)
+			plan->splits[s].versions[i] = moved[plan->splits[s].versions[i]];
+	}
+	return 0;
+}
