@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packet to decision. The only place that orders the look-ups; it reads tables and writes nothing. What the decision
+ * asks for is done by act.h.
+ */
+#pragma once
+#include "flow.h"
+#include "pick.h"
+#include "settings.h"
+#include "stats.h"
+
+enum action {
+	ACT_PASS,
+	ACT_TO_ENDPOINT, /* write the flow's peer over the destination */
+	ACT_TO_CLIENT,	 /* write the flow's peer over the source */
+	ACT_REFUSE,
+	ACT_DROP,
+};
+
+enum origin {
+	ORIGIN_FLOW,  /* the flow is in the table */
+	ORIGIN_OPEN,  /* new: a SYN, or the first datagram */
+	ORIGIN_ADOPT, /* unknown, in its middle */
+};
+
+struct decision {
+	struct sl_flow fresh; /* what to remember, when origin is not ORIGIN_FLOW; version also when refused */
+	__u8 action;
+	__u8 origin;
+	__u8 verdict; /* when the action leaves no choice of one */
+	__u8 note;    /* 0, or a note to count */
+};
+
+static __always_inline int decide(struct decision *decision, __u8 action, __u8 verdict)
+{
+	decision->action = action;
+	decision->verdict = verdict;
+	return action;
+}
+
+/* The active revision, read once. A word that names no hot revision must not turn services off: the last good one holds. */
+static __always_inline __u32 revision_active(struct decision *decision)
+{
+	__u32 zero = 0, *active = bpf_map_lookup_elem(&sl_active, &zero);
+	struct sl_revision *entry;
+	__u32 number, place;
+
+	if (!active)
+		return 0;
+	number = *(volatile __u32 *)active;
+	place = number & (SL_HOT_MAX - 1);
+	entry = bpf_map_lookup_elem(&sl_revisions, &place);
+	if (entry && entry->number == number)
+		return number;
+
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
+
+	decision->note = SL_note_active_unknown;
+	return control ? control->fallback : 0;
+}
+
+static __always_inline void mapped(__u32 to[4], const __u32 from[4], __u8 family)
+{
+	if (family == 6) {
+		__builtin_memcpy(to, from, 16);
+		return;
+	}
+	to[0] = 0;
+	to[1] = 0;
+	to[2] = bpf_htonl(0xffff);
+	to[3] = from[0];
+}
+
+static __always_inline struct sl_service *service_find(const struct pkt *pkt, __u32 revision)
+{
+	struct sl_service_key key = {
+		.revision = revision,
+		.port = pkt->dport,
+		.protocol = pkt->protocol,
+	};
+
+	mapped(key.vip, pkt->daddr, pkt->family);
+	return bpf_map_lookup_elem(&sl_services, &key);
+}
+
+/* The split of the first rule whose source prefix holds the client, or the service's own. */
+static __always_inline void split_find(const struct pkt *pkt, const struct sl_service *service,
+				 struct sl_split *ret_split)
+{
+	__u32 source[4];
+
+	mapped(source, pkt->saddr, pkt->family);
+	for (__u32 i = 0; i < SL_RULES_MAX && i < service->rule_count; i++) {
+		__u32 at = service->rule_base + i;
+		struct sl_rule *rule = bpf_map_lookup_elem(&sl_rules, &at);
+
+		if (!rule)
+			break;
+		if (!(((source[0] ^ rule->prefix[0]) & rule->mask[0]) |
+		      ((source[1] ^ rule->prefix[1]) & rule->mask[1]) |
+		      ((source[2] ^ rule->prefix[2]) & rule->mask[2]) |
+		      ((source[3] ^ rule->prefix[3]) & rule->mask[3]))) {
+			*ret_split = rule->split;
+			return;
+		}
+	}
+	*ret_split = service->otherwise;
+}
+
+static __always_inline __u64 pkt_hash(const struct pkt *pkt, const __u64 *seed, int by_client)
+{
+	struct pick_key key = {};
+
+	if (pkt->family == 4) {
+		pick_key4(&key, bpf_ntohl(pkt->saddr[0]), bpf_ntohl(pkt->daddr[0]),
+			  bpf_ntohs(pkt->sport), bpf_ntohs(pkt->dport), pkt->protocol, by_client);
+	} else {
+		__u64 saddr[2], daddr[2];
+
+		__builtin_memcpy(saddr, pkt->saddr, 16);
+		__builtin_memcpy(daddr, pkt->daddr, 16);
+		saddr[0] = bpf_be64_to_cpu(saddr[0]);
+		saddr[1] = bpf_be64_to_cpu(saddr[1]);
+		daddr[0] = bpf_be64_to_cpu(daddr[0]);
+		daddr[1] = bpf_be64_to_cpu(daddr[1]);
+		pick_key6(&key, saddr, daddr, bpf_ntohs(pkt->sport), bpf_ntohs(pkt->dport),
+			  pkt->protocol, by_client);
+	}
+	return pick_hash(&key, seed);
+}
+
+/* Member `ordinal` of a split: its version's index, and its ring in one read. -1 when the tables disagree. */
+static __always_inline int member_ring(const struct sl_split *split, __u32 ordinal,
+				       __u32 *ret_version, __u64 *ret_ring)
+{
+	__u32 at = split->member_base + ordinal, pair = at >> 1;
+	struct sl_pair *members = bpf_map_lookup_elem(&sl_members, &pair);
+	struct sl_version *version;
+
+	if (!members)
+		return -1;
+	*ret_version = members->at[at & 1];
+	version = bpf_map_lookup_elem(&sl_versions, ret_version);
+	if (!version)
+		return -1;
+	*ret_ring = *(volatile __u64 *)&version->ring;
+	return 0;
+}
+
+static __always_inline int slot_ring(const struct sl_split *split, __u32 slot, __u32 *ret_version,
+				     __u64 *ret_ring)
+{
+	__u32 group = split->slot_base + slot / SL_SLOTS_PER_GROUP;
+	struct sl_slots *slots = bpf_map_lookup_elem(&sl_slots, &group);
+
+	if (!slots)
+		return -1;
+	return member_ring(split, slots->ordinal[slot % SL_SLOTS_PER_GROUP], ret_version, ret_ring);
+}
+
+#define SPILL_TRIES 8 /* other slots, so that the share is spread by weight; then any member that has an endpoint */
+
+/* Another version for an empty one's key. Returns 0 with version and ring, or -1 when none has an endpoint. */
+static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret_version,
+			    __u64 *ret_ring)
+{
+	for (__u32 i = 1; i <= SPILL_TRIES; i++)
+		if (!slot_ring(split, pick_slot(hash, split->slot_mask, i), ret_version, ret_ring) &&
+		    *ret_ring >> 32)
+			return 0;
+	for (__u32 i = 0; i < SL_MEMBERS_MAX && i < split->member_count; i++)
+		if (!member_ring(split, i, ret_version, ret_ring) && *ret_ring >> 32)
+			return 0;
+	return -1;
+}
+
+/* Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions share. */
+static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split,
+			   struct decision *decision)
+{
+	__u32 zero = 0, version = 0, place, pair, index;
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
+	struct sl_flow *fresh = &decision->fresh;
+	struct sl_endpoint *endpoint;
+	struct sl_pair *words;
+	__u64 hash, ring = 0;
+
+	if (!control)
+		return decide(decision, ACT_DROP, SL_drop_table);
+	hash = pkt_hash(pkt, control->seed, split->flags & SL_SPLIT_BY_CLIENT);
+	if (slot_ring(split, pick_slot(hash, split->slot_mask, 0), &version, &ring))
+		return decide(decision, ACT_DROP, SL_drop_table);
+	fresh->version = version;
+	if (!(ring >> 32)) {
+		if (!(split->flags & SL_SPLIT_SPILL) || spill(split, hash, &version, &ring))
+			return decide(decision, ACT_REFUSE, SL_refuse_empty);
+		fresh->version = version;
+		decision->note = SL_note_spilled;
+	}
+
+	place = (__u32)ring + pick_place(hash, ring >> 32);
+	pair = place >> 1;
+	words = bpf_map_lookup_elem(&sl_rings, &pair);
+	if (!words)
+		return decide(decision, ACT_DROP, SL_drop_table);
+	index = words->at[place & 1];
+	endpoint = bpf_map_lookup_elem(&sl_endpoints, &index);
+	if (!endpoint)
+		return decide(decision, ACT_DROP, SL_drop_table);
+	fresh->endpoint = index;
+	fresh->port = endpoint->port;
+	if (pkt->family == 4)
+		fresh->peer[0] = endpoint->addr[3];
+	else
+		__builtin_memcpy(fresh->peer, endpoint->addr, 16);
+	return decide(decision, ACT_TO_ENDPOINT, 0);
+}
+
+/*
+ * A packet that no flow claims: a service's, or not ours. Global, as are all the larger steps: the verifier then judges
+ * each once for any input, and not again for every path that leads to it.
+ */
+__noinline int classify_new(const struct pkt *pkt, struct decision *decision)
+{
+	struct sl_service *service;
+	struct sl_split split;
+	__u32 revision;
+
+	if (!pkt || !decision)
+		return 0;
+	revision = revision_active(decision);
+	service = service_find(pkt, revision);
+
+	if (!service) {
+		decision->note = 0;
+		return decide(decision, ACT_PASS, SL_pass_unmatched);
+	}
+	decision->fresh.revision = revision;
+	decision->origin = pkt->protocol == IPPROTO_UDP ||
+					   (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ?
+				   ORIGIN_OPEN :
+				   ORIGIN_ADOPT;
+	split_find(pkt, service, &split);
+	if (split.flags & SL_SPLIT_NONE)
+		return decide(decision, ACT_REFUSE, SL_refuse_no_rule);
+	return pick(pkt, &split, decision);
+}
+
+static __always_inline int flow_is_idle(const struct pkt *pkt, const struct sl_flow *flow,
+					__u64 now)
+{
+	return pkt->protocol == IPPROTO_UDP && now - flow->seen_ns > settings.udp_idle_ns &&
+	       now > flow->seen_ns;
+}
+
+/* Endpoint to client. Ingress leaves a flow of the stack alone: connection tracking must see it as the endpoint sent it. */
+static __always_inline int classify_reply(const struct pkt *pkt, struct sl_flow *flow, __u32 door,
+					  struct decision *decision,
+					  struct sl_flow **ret_known)
+{
+	/*
+	 * The client's port may serve a direct connection to the endpoint by now. Its SYN-ACK tells: one of ours answers a
+	 * flow that waits for it.
+	 */
+	if (pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
+	    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
+		struct sl_flow *opener = flow_find_opener(pkt, flow);
+
+		if (!opener || opener->flags & SL_FLOW_CLOSED)
+			return decide(decision, ACT_PASS, SL_pass_unmatched);
+	}
+	*ret_known = flow;
+	if (door != SL_DOOR_OUT && !(flow->flags & SL_FLOW_REDIRECT))
+		return decide(decision, ACT_PASS, SL_reply_up);
+	return decide(decision, ACT_TO_CLIENT, 0);
+}
+
+/* A later fragment has no ports; the first one left them. Returns 0 when they are known now. */
+static __always_inline int fragment_find(struct pkt *pkt)
+{
+	struct sl_fragment_key key = {
+		.id = pkt->fragment_id,
+		.protocol = pkt->protocol,
+		.family = pkt->family,
+	};
+	struct sl_fragment *fragment;
+
+	__builtin_memcpy(key.saddr, pkt->saddr, 16);
+	__builtin_memcpy(key.daddr, pkt->daddr, 16);
+	fragment = bpf_map_lookup_elem(&sl_fragments, &key);
+	if (!fragment)
+		return -1;
+	pkt->sport = fragment->sport;
+	pkt->dport = fragment->dport;
+	return 0;
+}
+
+/*
+ * Decides about one packet. `decision` is zeroed by the caller; `now` may be coarse. `ret_known` is the entry that
+ * stands under the packet's tuple, which a SYN replaces. The tc egress door only undoes what
+ * the stack carried back: it opens nothing.
+ */
+static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
+				    struct decision *decision, struct sl_flow **ret_known)
+{
+	struct sl_flow *flow;
+
+	if (pkt->kind == PKT_FRAGMENT && fragment_find(pkt))
+		return decide(decision, ACT_PASS, SL_pass_fragment);
+	flow = flow_find(pkt);
+	if (flow && flow_is_idle(pkt, flow, now))
+		flow = 0;
+	if (flow && flow->flags & SL_FLOW_REPLY)
+		return classify_reply(pkt, flow, door, decision, ret_known);
+	if (door == SL_DOOR_OUT)
+		return decide(decision, ACT_PASS, SL_pass_unmatched);
+	/* A SYN decides anew: the port may be used again, and the weights may have moved (promise 7). */
+	*ret_known = flow;
+	if (flow && !(pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
+		      (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN))
+		return decide(decision, ACT_TO_ENDPOINT, 0);
+	if (pkt->kind == PKT_ICMP)
+		return decide(decision, ACT_PASS, SL_pass_icmp);
+	if (pkt->kind == PKT_FRAGMENT)
+		return decide(decision, ACT_PASS, SL_pass_fragment);
+	return classify_new(pkt, decision);
+}

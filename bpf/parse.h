@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bounds-checked parser: a frame to struct pkt. It reads and never writes. Whatever it cannot vouch for it reports as a
+ * reason to let the packet pass: a parser that guesses would rewrite bytes that are not what it thinks.
+ */
+#pragma once
+#include "abi.h"
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define VLAN_DEPTH 2	 /* 802.1Q inside 802.1ad */
+#define IPV6_EXTENSIONS 6 /* more in one packet is either an attack or a test suite: it passes untouched */
+#define OFFSET_MASK 0x3ff /* keeps an offset bounded for the verifier; every real header starts below */
+
+enum pkt_kind {
+	PKT_WHOLE,    /* TCP or UDP with its ports */
+	PKT_FRAGMENT, /* a later fragment: no ports */
+	PKT_ICMP,     /* an ICMP error: the tuple is that of the packet that the sender of the quoted one would get */
+};
+
+/* ICMP and ICMPv6 begin alike. (The kernel's own headers for them draw in the C library's.) */
+struct icmp_header {
+	__u8 type, code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+#define ICMP_UNREACHABLE 3 /* RFC 792 */
+#define ICMP_QUENCH 4
+#define ICMP_EXCEEDED 11
+#define ICMP_PARAMETER 12
+#define ICMP_CODE_PORT 3
+#define ICMP6_UNREACHABLE 1 /* RFC 4443: errors are 1 to 127, those in use 1 to 4 */
+#define ICMP6_PARAMETER 4
+#define ICMP6_CODE_PORT 4
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+struct pkt {
+	__u32 saddr[4], daddr[4]; /* IPv4 alone in [0] */
+	__be16 sport, dport;
+	__u16 l3, l4;	  /* offsets from the frame's start */
+	__u16 in_l3, in_l4; /* of the packet that an ICMP error quotes */
+	__u16 ip_len;	  /* the IP packet's length in bytes */
+	__u8 family;	  /* 4 or 6 */
+	__u8 protocol;	  /* TCP or UDP; of an ICMP error that of the quoted packet */
+	__u8 kind;
+	__u8 tcp_flags;
+	__u8 first_fragment; /* more follow: their ports must be remembered */
+	__u8 vlan;	     /* carried a tag */
+	__u8 ttl;
+	__u8 tos;
+	__u32 fragment_id;
+};
+
+/* A frame as both doors see it. */
+struct view {
+	void *data, *data_end;
+};
+
+struct vlan_tag {
+	__be16 tci, type;
+};
+
+/* A pointer to `size` bytes at `offset`, or NULL when the frame does not hold them. */
+static __always_inline void *view_at(const struct view *view, __u32 offset, __u32 size)
+{
+	void *at = view->data + (offset & OFFSET_MASK);
+
+	return at + size > view->data_end ? 0 : at;
+}
+
+static __always_inline int parse_ports(const struct view *view, struct pkt *pkt, __u32 offset)
+{
+	__be16 *ports = view_at(view, offset, 8);
+
+	if (!ports)
+		return SL_pass_truncated;
+	pkt->sport = ports[0];
+	pkt->dport = ports[1];
+	return -1;
+}
+
+static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
+{
+	if (pkt->protocol == IPPROTO_TCP) {
+		/* All twenty bytes: flags and checksum must be in reach before anything is decided. */
+		struct tcphdr *tcp = view_at(view, pkt->l4, sizeof(*tcp));
+
+		if (!tcp)
+			return SL_pass_truncated;
+		pkt->tcp_flags = ((__u8 *)tcp)[13];
+	} else if (pkt->protocol != IPPROTO_UDP) {
+		return SL_pass_protocol;
+	}
+	return parse_ports(view, pkt, pkt->l4);
+}
+
+/*
+ * The quoted packet of an ICMP error was sent by the one whom the error goes to, so its tuple turned round is the
+ * tuple of what that host receives: the key under which a flow is found.
+ */
+static __always_inline int parse_quoted4(const struct view *view, struct pkt *pkt)
+{
+	struct iphdr *ip = view_at(view, pkt->in_l3, sizeof(*ip));
+
+	if (!ip)
+		return SL_pass_truncated;
+	if (ip->version != 4 || ip->ihl < 5 || (ip->frag_off & bpf_htons(0x1fff)))
+		return SL_pass_icmp;
+	pkt->saddr[0] = ip->daddr;
+	pkt->daddr[0] = ip->saddr;
+	pkt->protocol = ip->protocol;
+	pkt->in_l4 = pkt->in_l3 + ip->ihl * 4;
+	return -1;
+}
+
+static __always_inline int parse_quoted6(const struct view *view, struct pkt *pkt)
+{
+	struct ipv6hdr *ip = view_at(view, pkt->in_l3, sizeof(*ip));
+
+	if (!ip)
+		return SL_pass_truncated;
+	if (ip->version != 6)
+		return SL_pass_icmp;
+	__builtin_memcpy(pkt->saddr, &ip->daddr, 16);
+	__builtin_memcpy(pkt->daddr, &ip->saddr, 16);
+	pkt->protocol = ip->nexthdr;
+	pkt->in_l4 = pkt->in_l3 + sizeof(*ip);
+	if (pkt->protocol == IPPROTO_FRAGMENT) {
+		__u8 *fragment = view_at(view, pkt->in_l4, 8);
+
+		if (!fragment)
+			return SL_pass_truncated;
+		if (fragment[2] || fragment[3] & 0xf8)
+			return SL_pass_icmp;
+		pkt->protocol = fragment[0];
+		pkt->in_l4 += 8;
+	}
+	return -1;
+}
+
+static __always_inline int parse_icmp(const struct view *view, struct pkt *pkt)
+{
+	struct icmp_header *icmp = view_at(view, pkt->l4, sizeof(*icmp));
+	int verdict;
+
+	if (!icmp)
+		return SL_pass_truncated;
+	pkt->kind = PKT_ICMP;
+	pkt->in_l3 = pkt->l4 + sizeof(*icmp);
+	if (pkt->family == 4) {
+		if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_EXCEEDED &&
+		    icmp->type != ICMP_PARAMETER && icmp->type != ICMP_QUENCH)
+			return SL_pass_icmp;
+		verdict = parse_quoted4(view, pkt);
+	} else {
+		if (icmp->type < ICMP6_UNREACHABLE || icmp->type > ICMP6_PARAMETER)
+			return SL_pass_icmp;
+		verdict = parse_quoted6(view, pkt);
+	}
+	if (verdict >= 0)
+		return verdict;
+	if (pkt->protocol != IPPROTO_TCP && pkt->protocol != IPPROTO_UDP)
+		return SL_pass_icmp;
+	verdict = parse_ports(view, pkt, pkt->in_l4);
+	if (verdict >= 0)
+		return verdict;
+
+	/* Quoted as sent; the flow is keyed as received. */
+	__be16 port = pkt->sport;
+
+	pkt->sport = pkt->dport;
+	pkt->dport = port;
+	return -1;
+}
+
+static __always_inline int parse_transport(const struct view *view, struct pkt *pkt)
+{
+	if (pkt->kind == PKT_FRAGMENT)
+		return pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP ? -1 :
+										       SL_pass_protocol;
+	if (pkt->protocol == (pkt->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return parse_icmp(view, pkt);
+	return parse_l4(view, pkt);
+}
+
+static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt)
+{
+	struct iphdr *ip = view_at(view, pkt->l3, sizeof(*ip));
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return SL_pass_truncated;
+	pkt->family = 4;
+	pkt->saddr[0] = ip->saddr;
+	pkt->daddr[0] = ip->daddr;
+	pkt->protocol = ip->protocol;
+	pkt->ttl = ip->ttl;
+	pkt->tos = ip->tos;
+	pkt->ip_len = bpf_ntohs(ip->tot_len);
+	pkt->l4 = pkt->l3 + ip->ihl * 4;
+	pkt->fragment_id = ip->id;
+	if (pkt->ip_len < ip->ihl * 4)
+		return SL_pass_truncated;
+	if (ip->frag_off & bpf_htons(0x1fff))
+		pkt->kind = PKT_FRAGMENT;
+	else if (ip->frag_off & bpf_htons(0x2000))
+		pkt->first_fragment = 1;
+	return parse_transport(view, pkt);
+}
+
+/* Walks the extension headers to the transport. Returns a verdict to pass by, or -1 with protocol and l4 set. */
+static __always_inline int parse_extensions(const struct view *view, struct pkt *pkt)
+{
+#pragma unroll
+	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
+		__u8 *header;
+
+		switch (pkt->protocol) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			header = view_at(view, pkt->l4, 8);
+			if (!header)
+				return SL_pass_truncated;
+			/* Segments left: the destination is not yet the final one. */
+			if (pkt->protocol == IPPROTO_ROUTING && header[3])
+				return SL_pass_protocol;
+			pkt->l4 += (header[1] + 1) * 8;
+			break;
+		case IPPROTO_FRAGMENT:
+			header = view_at(view, pkt->l4, 8);
+			if (!header)
+				return SL_pass_truncated;
+			__builtin_memcpy(&pkt->fragment_id, header + 4, 4);
+			pkt->l4 += 8;
+			if (header[2] || header[3] & 0xf8)
+				pkt->kind = PKT_FRAGMENT;
+			else if (header[3] & 1)
+				pkt->first_fragment = 1;
+			break;
+		default:
+			return -1;
+		}
+		pkt->protocol = header[0];
+		if (pkt->l4 > OFFSET_MASK - 64)
+			return SL_pass_protocol;
+		if (pkt->kind == PKT_FRAGMENT)
+			return -1;
+	}
+	return SL_pass_protocol;
+}
+
+static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
+{
+	struct ipv6hdr *ip = view_at(view, pkt->l3, sizeof(*ip));
+	int verdict;
+
+	if (!ip || ip->version != 6)
+		return SL_pass_truncated;
+	pkt->family = 6;
+	__builtin_memcpy(pkt->saddr, &ip->saddr, 16);
+	__builtin_memcpy(pkt->daddr, &ip->daddr, 16);
+	pkt->protocol = ip->nexthdr;
+	pkt->ttl = ip->hop_limit;
+	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	pkt->ip_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	pkt->l4 = pkt->l3 + sizeof(*ip);
+	verdict = parse_extensions(view, pkt);
+	return verdict >= 0 ? verdict : parse_transport(view, pkt);
+}
+
+/*
+ * A frame to `pkt`, which the caller has zeroed. Returns -1 when the packet may be ours, else the verdict by which it
+ * passes.
+ */
+static __always_inline int parse(const struct view *view, struct pkt *pkt)
+{
+	struct ethhdr *eth = view_at(view, 0, sizeof(*eth));
+	__be16 type;
+
+	if (!eth)
+		return SL_pass_truncated;
+	type = eth->h_proto;
+	pkt->l3 = sizeof(*eth);
+#pragma unroll
+	for (int i = 0; i < VLAN_DEPTH; i++) {
+		struct vlan_tag *tag;
+
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		tag = view_at(view, pkt->l3, sizeof(*tag));
+		if (!tag)
+			return SL_pass_truncated;
+		type = tag->type;
+		pkt->l3 += sizeof(*tag);
+		pkt->vlan = 1;
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		return parse_ipv4(view, pkt);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(view, pkt);
+	return SL_pass_not_ip;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The tc doors: ingress decides and sends, egress gives replies that came through the stack their VIP back. Bytes are
+ * changed through helpers, because an skb may carry offloaded checksums, be cloned, or lie in fragments.
+ */
+#include "maps.h"
+
+#include "route.h"
+#include "settings.h"
+
+#include <linux/pkt_cls.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+const volatile struct sl_settings settings = {
+	.udp_idle_ns = SL_UDP_IDLE_NS_DEFAULT,
+	.redirect = 1,
+};
+
+#define PULL_BYTES 192 /* every header that parse reads, in one linear piece */
+#define PACKET_TO_US 0 /* PACKET_HOST of linux/if_packet.h */
+
+typedef struct __sk_buff door_ctx;
+
+#define door_store(ctx, offset, from, size) bpf_skb_store_bytes(ctx, offset, from, size, 0)
+#define door_store_slow door_store
+#define door_load(ctx, offset, to, size) bpf_skb_load_bytes(ctx, offset, to, size)
+#define door_l3_csum(ctx, offset, delta) bpf_l3_csum_replace(ctx, offset, 0, delta, 0)
+
+static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __u32 delta,
+					 __u32 flags)
+{
+	long err;
+
+	if (!delta)
+		return 0;
+	err = bpf_l4_csum_replace(skb, offset, 0, delta,
+				  (flags & 1 ? BPF_F_PSEUDO_HDR : 0) |
+					  (flags & 2 ? BPF_F_MARK_MANGLED_0 : 0));
+	/*
+	 * With CHECKSUM_COMPLETE the helper also takes the address's change out of the skb's sum, as IPv4 needs, whose
+	 * header checksum evens it out. IPv6 has no such checksum: put it back.
+	 */
+	if (!err && (flags & 5) == 5)
+		bpf_csum_update(skb, delta);
+	return err;
+}
+
+static __always_inline long door_resize(struct __sk_buff *skb, __u32 length)
+{
+	return bpf_skb_change_tail(skb, length, 0);
+}
+
+static __always_inline int door_up(struct __sk_buff *skb)
+{
+	return TC_ACT_UNSPEC; /* tcx: the next program's turn; clsact: the next filter's */
+}
+
+static __always_inline int door_drop(void)
+{
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int door_defer(struct __sk_buff *skb)
+{
+	return 0;
+}
+
+static __always_inline int door_back(struct __sk_buff *skb)
+{
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+static __always_inline struct view door_frame(struct __sk_buff *skb)
+{
+	struct view view = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+
+	if (view.data + PULL_BYTES > view.data_end && skb->len > skb->data_end - skb->data) {
+		bpf_skb_pull_data(skb, skb->len < PULL_BYTES ? skb->len : PULL_BYTES);
+		view.data = (void *)(long)skb->data;
+		view.data_end = (void *)(long)skb->data_end;
+	}
+	return view;
+}
+
+static __always_inline int door_route(struct __sk_buff *skb, const struct pkt *pkt,
+				      const __u32 *saddr, const __u32 *daddr, __u32 ifindex,
+				      struct exit *ret_exit)
+{
+	struct bpf_fib_lookup fib = {};
+	long err;
+
+	/* A merged skb is longer than any MTU; the kernel then judges its segments. */
+	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : skb->ifindex,
+		   skb->gso_size ? 0 : pkt->ip_len);
+	if (pkt->ttl <= 1)
+		return WAY_UP;
+	err = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	if (err != BPF_FIB_LKUP_RET_SUCCESS && err != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return WAY_UP;
+	if (!(route_device(fib.ifindex) & SL_DEVICE_ATTACHED))
+		return WAY_UP;
+	route_exit(&fib, ret_exit);
+	return err ? WAY_NEIGHBOUR : WAY_OUT;
+}
+
+static __always_inline int door_exit(struct __sk_buff *skb, const struct pkt *pkt,
+				     const struct exit *exit, int way)
+{
+	__u8 ttl = pkt->ttl - 1;
+
+	if (pkt->family == 4) {
+		/* The TTL is the first byte of its 16-bit word, whatever the machine's byte order. */
+		bpf_l3_csum_replace(skb, pkt->l3 + 10, bpf_htons(pkt->ttl << 8),
+				    bpf_htons(ttl << 8), 2);
+		bpf_skb_store_bytes(skb, pkt->l3 + 8, &ttl, 1, 0);
+	} else {
+		bpf_skb_store_bytes(skb, pkt->l3 + 7, &ttl, 1, BPF_F_RECOMPUTE_CSUM);
+	}
+	if (way == WAY_NEIGHBOUR)
+		return bpf_redirect_neigh(exit->ifindex, 0, 0, 0);
+	bpf_skb_store_bytes(skb, 0, exit->mac, sizeof(exit->mac), 0);
+	return bpf_redirect(exit->ifindex, 0);
+}
+
+#include "act.h"
+
+static __always_inline int skb_run(struct __sk_buff *skb, __u32 door)
+{
+	struct pkt pkt = {};
+	int verdict = frame_parse(skb, &pkt);
+
+	if (verdict >= 0) {
+		count(door, verdict);
+		return TC_ACT_UNSPEC;
+	}
+	if (skb->vlan_present)
+		pkt.vlan = 1;
+	return door_run(skb, &pkt, door);
+}
+
+SEC("tc")
+int sl_tc_in(struct __sk_buff *skb)
+{
+	if (skb->pkt_type != PACKET_TO_US) {
+		count(SL_DOOR_TC, SL_pass_not_for_us);
+		return TC_ACT_UNSPEC;
+	}
+	return skb_run(skb, SL_DOOR_TC);
+}
+
+SEC("tc")
+int sl_tc_out(struct __sk_buff *skb)
+{
+	return skb_run(skb, SL_DOOR_OUT);
+}
