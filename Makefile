@@ -31,7 +31,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-
 
 # --- what is built from what: a room is a folder, so a new file needs no new rule ---
 PURE_SRC := $(wildcard user/base/*.c user/model/*.c user/input/*.c user/plan/*.c user/store/*.c)
-KERNEL_SRC := $(wildcard user/kernel/*.c)
+KERNEL_SRC := $(wildcard user/kernel/*.c user/node/*.c)
 CLI_SRC := $(wildcard user/cli/*.c)
 AGENT_SRC := $(wildcard user/agent/*.c)
 BPF_SRC := $(wildcard bpf/*.bpf.c)

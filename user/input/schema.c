@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schema.h"
+
+#include <string.h>
+
+#include "../base/cleanup.h"
+
+static const struct field *field_find(const struct schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->count; i++)
+		if (!strcmp(schema->fields[i].name, name))
+			return &schema->fields[i];
+	return NULL;
+}
+
+static void report_unknown(struct reader *reader, const struct schema *schema,
+			   const struct node *node)
+{
+	_cleanup_talloc_ const char **names = talloc_array(NULL, const char *, schema->count + 1);
+	const char *nearest = NULL;
+
+	if (schema->is_lenient)
+		return;
+	for (size_t i = 0; names && i < schema->count; i++)
+		names[i] = schema->fields[i].name;
+	if (names)
+		nearest = name_nearest(node->key, names, schema->count);
+	if (nearest) {
+		node_report_key(reader->diags, DIAG_ERROR, node,
+				"found the unknown field \"%.80s\" in %s; did you mean \"%s\"?",
+				node->key, schema->name, nearest);
+		return;
+	}
+
+	_cleanup_talloc_ char *all = talloc_strdup(NULL, "");
+	for (size_t i = 0; names && all && i < schema->count; i++)
+		all = talloc_asprintf_append(all, "%s%s", i ? ", " : "", names[i]);
+	node_report_key(reader->diags, DIAG_ERROR, node,
+			"found the unknown field \"%.80s\" in %s; it has %s", node->key, schema->name,
+			all ? all : "other fields");
+}
+
+static void report_action(struct reader *reader, const struct field *field,
+			  const struct node *node)
+{
+	const char *why = field->why ? field->why : "";
+	const char *separator = field->why ? "; " : "";
+
+	if (reader->is_quiet)
+		return;
+	if (field->action == FIELD_IGNORED)
+		node_report_key(reader->diags, DIAG_WARNING, node,
+				"found \"%s\", which is ignored%s%s", field->name, separator, why);
+	if (field->action == FIELD_LAYER7)
+		node_report_key(reader->diags, DIAG_ERROR, node,
+				"found \"%s\", which needs layer 7, and layer 7 is not there yet%s%s",
+				field->name, separator, why);
+	if (field->action == FIELD_REFUSED)
+		node_report_key(reader->diags, DIAG_ERROR, node, "found \"%s\", which is refused%s%s",
+				field->name, separator, why);
+}
+
+/* What is wrong inside a refused field is reported too, but the refusals and warnings below it are one with its own. */
+static void field_read(struct reader *reader, const struct field *field, const struct node *node,
+		       void *object)
+{
+	union {
+		struct list list;
+		struct label_list labels;
+		struct opt_number number;
+		struct opt_real real;
+		const void *pointer;
+	} value = {};
+	bool was_quiet = reader->is_quiet;
+
+	if (node_is_null(node))
+		return;
+	if (field->action != FIELD_TAKEN)
+		reader->is_quiet = true;
+	bool is_read = value_read(reader, field, node, &value);
+	reader->is_quiet = was_quiet;
+	if (is_read && object && field->offset != NO_OFFSET && field->type != FIELD_ANY)
+		memcpy((char *)object + field->offset, &value, value_size(field->type));
+	report_action(reader, field, node);
+}
+
+static void check_choices(struct reader *reader, const struct schema *schema,
+			  const struct node *map)
+{
+	const struct field *chosen[8] = {};
+
+	for (const struct node *child = map->first; child; child = child->next) {
+		const struct field *field = field_find(schema, child->key);
+
+		if (!field || !field->choice || node_is_null(child))
+			continue;
+		if (chosen[field->choice])
+			node_report_key(reader->diags, DIAG_ERROR, child,
+					"found both \"%s\" and \"%s\"; only one of them is allowed",
+					chosen[field->choice]->name, field->name);
+		chosen[field->choice] = field;
+	}
+	if (!schema->need_choice || chosen[schema->need_choice])
+		return;
+
+	_cleanup_talloc_ char *all = talloc_strdup(NULL, "");
+	for (size_t i = 0; all && i < schema->count; i++)
+		if (schema->fields[i].choice == schema->need_choice)
+			all = talloc_asprintf_append(all, "%s%s", *all ? ", " : "",
+						     schema->fields[i].name);
+	report_error(reader, map, "found a %s without any of its choices; one of %s is needed",
+		     schema->name, all ? all : "them");
+}
+
+static void check_required(struct reader *reader, const struct schema *schema,
+			   const struct node *map)
+{
+	for (size_t i = 0; i < schema->count; i++) {
+		const struct field *field = &schema->fields[i];
+
+		if (field->is_required && !node_get(map, field->name))
+			node_report_child(reader->diags, DIAG_ERROR, map, field->name,
+					  "not found; %s needs \"%s\"%s%s", schema->name,
+					  field->name, field->why ? "; " : "",
+					  field->why ? field->why : "");
+	}
+}
+
+void *schema_read(struct reader *reader, const struct schema *schema, const struct node *node)
+{
+	if (!is_value_of_type(reader, node, NODE_MAP, "a map of fields"))
+		return NULL;
+
+	size_t size = schema->size ? schema->size : sizeof(node);
+	void *object = talloc_zero_size(reader->memory, size);
+	if (!object) {
+		reader->is_failed = true;
+		return NULL;
+	}
+	*(const struct node **)object = node;
+
+	for (const struct node *child = node->first; child; child = child->next) {
+		const struct field *field = field_find(schema, child->key);
+
+		if (field && field->action != FIELD_SILENT)
+			field_read(reader, field, child, object);
+		else if (!field)
+			report_unknown(reader, schema, child);
+	}
+	check_choices(reader, schema, node);
+	check_required(reader, schema, node);
+	if (schema->check)
+		schema->check(reader, node, object);
+	return object;
+}

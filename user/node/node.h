@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's one protocol, which agent and CLI share: take the state folder's lock, read what is, change it on disk and
+ * then in the kernel, release. This room is where input, plan, store and kernel meet; nothing below knows the others.
+ */
+#pragma once
+#include "../base/diag.h"
+#include "../kernel/kernel.h"
+#include "../model/model.h"
+#include "../plan/plan.h"
+#include "../store/store.h"
+
+#include <stdbool.h>
+
+struct node {
+	struct store *store;   /* locked when opened for writing */
+	struct kernel *kernel; /* NULL: no data plane on this node (yet); changes go to disk alone */
+	struct model *model;   /* of the active revision; empty when there is none */
+	struct inventory *inventory;
+	uint32_t active;       /* revision number; 0 when there is none */
+};
+
+enum node_mode {
+	NODE_READ,  /* no lock: a snapshot */
+	NODE_WRITE, /* the lock, waited for up to timeout_ms; -ETIMEDOUT names the holder in diags */
+};
+
+struct node_options {
+	const char *state_dir; /* STORE_DIR_DEFAULT when NULL */
+	const char *pin_dir;   /* SL_PIN_DIR when NULL */
+	unsigned timeout_ms;   /* 5000 by default */
+};
+
+/*
+ * Opens state and kernel and loads the active revision: the kernel's word when there is a kernel (somebody may have
+ * flipped it by hand), else the disk's. talloc_free closes and unlocks.
+ */
+int node_open(void *parent, const struct node_options *options, enum node_mode mode,
+	      struct diags *diags, struct node **ret_node);
+
+struct node_change {
+	const char *author; /* NULL: the user's name */
+	const char *reason; /* NULL: "" */
+	const char *command; /* "apply", "weight", ...: stands in the history when there is no reason */
+	bool dry_run;	    /* everything is checked and planned, nothing written */
+};
+
+struct node_result {
+	uint32_t revision;    /* the active one after the change */
+	bool is_new;	      /* a revision was made; false: same intents */
+	bool members_changed; /* endpoints were updated */
+	char *summary;	      /* what changed, one line a service: "~ reviews.default: v1 90, v3 10 (was v1 100)" */
+};
+
+/*
+ * Makes the given model and inventory the node's. A model that equals the active one makes no revision (promise 3):
+ * only the inventory is written and the rings are updated. Order: plan, check that it fits, disk, kernel, flip, disk's
+ * active pointer. 0, or -errno with the reason in diags and nothing changed.
+ */
+int node_commit(struct node *node, const struct model *model, const struct inventory *inventory,
+		const struct node_change *change, struct diags *diags, void *parent,
+		struct node_result *ret_result);
+
+/*
+ * Makes an existing revision active: one store when it is hot, else rebuilt from disk first. number 0: the one that was
+ * active before this one (twice toggles). -ENOENT with the reason in diags.
+ */
+int node_rollback(struct node *node, uint32_t number, const struct node_change *change,
+		  struct diags *diags, void *parent, struct node_result *ret_result);
+
+/* The given service's rules as they were before they last changed (or in revision `number`), as a new revision. */
+int node_rollback_service(struct node *node, const char *host, uint32_t number,
+			  const struct node_change *change, struct diags *diags, void *parent,
+			  struct node_result *ret_result);
+
+/* The model of any revision on disk. */
+int node_model_at(struct node *node, void *parent, uint32_t number, struct diags *diags,
+		  struct model **ret_model);
+
+/* The active plan (model and inventory of the node). */
+int node_plan(struct node *node, void *parent, struct diags *diags, struct plan **ret_plan);
+
+/*
+ * Brings the kernel to what the disk says: at start (adopts hot revisions, writes the active one when missing) and on
+ * every check. Returns the number of repairs, each a DIAG_WARNING, or -errno.
+ */
+int node_reconcile(struct node *node, bool repair, struct diags *diags);
+
+/* What differs between two models: one line a service, as in node_result.summary; "" when nothing does. */
+int model_diff(void *parent, const struct model *from, const struct model *to, char **ret_text);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Revisions on disk, and the lock. The state folder:
+ *
+ *   lock                       flock; holds "pid command" of the holder
+ *   seed                       the hash seed, 32 hex digits; made once, or given
+ *   active                     "active N previous M\n", renamed into place
+ *   revisions/0000000042.yaml  one revision: a header of comment lines, then the model as model_export gives it
+ *   endpoints.yaml             the inventory as inventory_export gives it, with a digest header
+ *   damaged/                   files set aside because their digest did not fit
+ *
+ * Every file is written aside, synced and renamed; the folder is synced after. Knows texts and numbers, no model.
+ */
+#pragma once
+#include "../base/diag.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_DIR_DEFAULT "/var/lib/sluice"
+#define STORE_DIGEST_SIZE 32
+
+struct store;
+
+struct store_revision {
+	uint32_t number;
+	uint32_t parent;       /* the revision that was active when it was made */
+	int64_t time;	       /* seconds since the epoch, UTC */
+	const char *author, *reason;
+	const char *summary;   /* what changed, lines */
+	uint8_t digest[STORE_DIGEST_SIZE]; /* SHA-256 of the body */
+	const char *body;      /* NULL in listings */
+};
+
+/* Opens (and with `create` makes, mode 0700) the folder. -ENOENT, -EACCES, ... with the reason in diags. */
+int store_open(void *parent, const char *dir, bool create, struct diags *diags,
+	       struct store **ret_store);
+/* Takes the lock. -ETIMEDOUT with the holder's pid and command in diags. Released by talloc_free of the store. */
+int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags);
+
+/* Which revision is active, and which was before; 0 when none. */
+int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous);
+int store_set_active(struct store *store, uint32_t active, uint32_t previous);
+
+/* Newest first, bodies not read; a damaged file is set aside, named in diags as a warning, and left out. */
+int store_list(struct store *store, void *parent, struct diags *diags,
+	       struct store_revision **ret_list, size_t *ret_count);
+/* -ENOENT; -EBADMSG when the digest does not fit: the file is then set aside and named in diags. */
+int store_load(struct store *store, void *parent, uint32_t number, struct diags *diags,
+	       struct store_revision *ret_revision);
+/* Number and digest are filled in (highest + 1). Keeps the newest `STORE_KEEP` files. */
+#define STORE_KEEP 1000
+int store_save(struct store *store, struct store_revision *revision, struct diags *diags);
+
+/* The inventory's text; "" when there is none. Damaged: set aside, named, "". */
+int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text);
+int store_set_endpoints(struct store *store, const char *text, struct diags *diags);
+
+/* The seed, made from the kernel's randomness the first time; `hex` (32 digits) sets it. */
+int store_seed(struct store *store, const char *hex, struct diags *diags, uint64_t ret_seed[2]);
+
+/* SHA-256 of a text. */
+void store_digest(const char *text, size_t size, uint8_t ret_digest[STORE_DIGEST_SIZE]);
