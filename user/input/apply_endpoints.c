@@ -2,6 +2,7 @@
 /* Who serves: EndpointSlice, Endpoints, Pod, a ServiceEntry's endpoints, and our own documents, to the inventory. */
 #include "work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube.h"
@@ -142,6 +143,12 @@ static bool is_slice_ours(struct work *work, const struct object *object,
 	if (!*ret_service) {
 		report_of(work, DIAG_WARNING, object->meta.node,
 			  "found no label " SERVICE_NAME_LABEL ": the slice serves no Service and is passed over");
+		return false;
+	}
+	if (!is_dns_label(*ret_service)) {
+		report_of(work, DIAG_ERROR, object->meta.node,
+			  "found the label " SERVICE_NAME_LABEL "=\"%.80s\"; allowed is the name of a Service",
+			  *ret_service);
 		return false;
 	}
 	return true;

@@ -87,6 +87,17 @@ const char *host_resolve(struct work *work, const char *text, const char *namesp
 	return host ? host : "";
 }
 
+/* Its own spelling may carry the dot at the end; a short name is one of Kubernetes's and not asked for here. */
+static const char *entry_host(struct work *work, const struct object *object)
+{
+	const struct istio_object *body = object->body;
+	const struct service_entry *entry = body->spec;
+	const char *host = entry->hosts.count ? LIST_OF(const char, entry->hosts, 0) : "";
+
+	return strchr(host, '.') ? talloc_strndup(work->reader.memory, host,
+						  strlen(host) - ends_with(host, ".")) : NULL;
+}
+
 static int entry_hosts_collect(struct work *work, const struct model *model)
 {
 	size_t count = 0, most = model->service_count + work->objects.count;
@@ -99,13 +110,9 @@ static int entry_hosts_collect(struct work *work, const struct model *model)
 			hosts[count++] = model->services[i].host;
 	for (size_t i = 0; i < work->objects.count; i++) {
 		const struct object *object = &work->objects.list[i];
-		const struct istio_object *body = object->body;
 
-		if (object->kind != OBJECT_SERVICE_ENTRY)
-			continue;
-		const struct service_entry *entry = body->spec;
-		if (entry->hosts.count && strchr(LIST_OF(const char, entry->hosts, 0), '.'))
-			hosts[count++] = LIST_OF(const char, entry->hosts, 0);
+		if (object->kind == OBJECT_SERVICE_ENTRY && (hosts[count] = entry_host(work, object)))
+			count++;
 	}
 	qsort(hosts, count, sizeof(*hosts), compare_text);
 	work->entry_hosts = hosts;

@@ -156,9 +156,11 @@ static void report(struct diags *diags, enum diag_level level, const struct node
 		   struct spot spot, const char *format, va_list args)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
-	/* An error beyond the limit is still counted nowhere but here: the input is refused already. */
-	if (level == DIAG_ERROR && diags->errors > ERRORS_MAX)
+	/* Beyond the limit an error is counted still: whoever asks whether an object was right looks there. */
+	if (level == DIAG_ERROR && diags->errors > ERRORS_MAX) {
+		diags->errors++;
 		return;
+	}
 	if (level == DIAG_ERROR && diags->errors == ERRORS_MAX) {
 		diag_add(diags, level, node_file(node), spot.line, spot.column, NULL,
 			 "more than %u errors: the rest is not shown", ERRORS_MAX);

@@ -37,8 +37,10 @@ static const struct kind {
 	const struct schema *schema;
 	bool has_policy; /* takes the annotation sluice.dev/empty-version */
 	bool is_nameless;
+	bool is_host; /* its name is part of a host name: a DNS label */
 } kinds[OBJECT_KINDS] = {
-	[OBJECT_SERVICE] = { "", "Service", " v1 ", &schema_kube_service, .has_policy = true },
+	[OBJECT_SERVICE] = { "", "Service", " v1 ", &schema_kube_service, .has_policy = true,
+			     .is_host = true },
 	[OBJECT_SERVICE_ENTRY] = { ISTIO, "ServiceEntry", " v1 v1beta1 v1alpha3 ", &schema_entry,
 				   .has_policy = true },
 	[OBJECT_DESTINATION_RULE] = { ISTIO, "DestinationRule", " v1 v1beta1 v1alpha3 ",
@@ -47,7 +49,8 @@ static const struct kind {
 				     &schema_virtual },
 	[OBJECT_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", " v1 v1beta1 ",
 				    &schema_kube_slice },
-	[OBJECT_ENDPOINTS] = { "", "Endpoints", " v1 ", &schema_kube_endpoints },
+	[OBJECT_ENDPOINTS] = { "", "Endpoints", " v1 ", &schema_kube_endpoints,
+			       .is_host = true },
 	[OBJECT_POD] = { "", "Pod", " v1 ", &schema_kube_pod },
 	[OBJECT_GROUP] = { "sluice.dev", "EndpointGroup", " v1 ", &schema_own_group,
 			   .is_nameless = true },
@@ -158,6 +161,11 @@ static bool meta_read(struct reader *reader, const struct kind *kind, const stru
 		report_error(reader, node_get(meta_node, "namespace"),
 			     "found the namespace \"%.80s\"; allowed are lower-case letters, digits "
 			     "and '-', at most 63", meta->namespace);
+
+	if (kind->is_host && !is_dns_label(meta->name))
+		report_error(reader, node_get(meta_node, "name"),
+			     "found the name \"%.80s\"; allowed for a %s are lower-case letters, digits "
+			     "and '-', at most 63", meta->name, kind->name);
 
 	const struct node *annotations = node_get(meta_node, "annotations");
 	if (annotations && annotations->kind == NODE_MAP)

@@ -4,6 +4,8 @@
  * into the model or the inventory is copied into their memory by keep_*; the objects die with the work.
  */
 #pragma once
+#include <talloc.h>
+
 #include "object.h"
 
 /* Which object of this input spoke for a host: two for one are an error. */
