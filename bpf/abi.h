@@ -13,7 +13,9 @@
 
 /* Revisions that stay in the kernel: never fewer than HOT_MIN once there were as many, never more than HOT_MAX. */
 #define SL_HOT_MIN 16u
-#define SL_HOT_MAX 64u /* a power of two: a revision's place in the directory is its number's low bits */
+#define SL_HOT_MAX 64u
+/* Places of the directory of hot revisions, a power of two: a place is the number's low bits. More than the disk keeps. */
+#define SL_PLACES 1024u
 #define SL_RULES_MAX 64u /* rules of one VIP and port */
 #define SL_MEMBERS_MAX 255u
 #define SL_SLOTS_DEFAULT 16384u
@@ -97,7 +99,7 @@ struct sl_control {
 	__u32 ring_cursor;
 };
 
-/* revisions: array of SL_HOT_MAX, the directory of what is hot; number 0 is an empty place. */
+/* revisions: array of SL_PLACES, the directory of what is hot; number 0 is an empty place. */
 struct sl_revision {
 	__u32 number;
 	__u32 services; /* how many entries of `services` are its */
@@ -171,6 +173,11 @@ struct sl_endpoint {
 /* devices: hash by interface index; what the doors may assume of an interface. */
 #define SL_DEVICE_ATTACHED (1u << 0)   /* its packets pass a door of ours coming in */
 #define SL_DEVICE_XDP_TARGET (1u << 1) /* XDP may send out of it, through `txdevs` */
+#define SL_DEVICE_TCX (1u << 2)	       /* how it is attached: for the user half alone */
+#define SL_DEVICE_CLSACT (1u << 3)
+#define SL_DEVICE_XDP_NATIVE (1u << 4)
+#define SL_DEVICE_XDP_GENERIC (1u << 5)
+#define SL_DEVICE_XDP_SHARED (1u << 6) /* behind libxdp's dispatcher, beside others */
 
 /* stats: per-CPU array by version. Bytes are those of the IP packet. Buckets: [i] counts 2^i <= us < 2^(i+1); [0] has 0 and 1. */
 #define SL_HANDSHAKE_BUCKETS 24u

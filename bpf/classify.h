@@ -48,7 +48,7 @@ static __always_inline __u32 revision_active(struct decision *decision)
 	if (!active)
 		return 0;
 	number = *(volatile __u32 *)active;
-	place = number & (SL_HOT_MAX - 1);
+	place = number & (SL_PLACES - 1);
 	entry = bpf_map_lookup_elem(&sl_revisions, &place);
 	if (entry && entry->number == number)
 		return number;
