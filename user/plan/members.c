@@ -133,7 +133,10 @@ static uint16_t target_number(const struct service_port *port, uint16_t number)
 	return port->target_number ? port->target_number : port->number;
 }
 
-/* Does this port of an endpoint serve that port of the service? Names pair them, as in an EndpointSlice. */
+/*
+ * Does this port of an endpoint serve that port of the service? Names pair them, as in an
+ * EndpointSlice.
+ */
 static bool is_same_port(const struct version_draft *draft, const struct service_port *port,
 			 const struct endpoint *endpoint, const struct endpoint_port *candidate)
 {
@@ -161,7 +164,9 @@ static uint16_t endpoint_port_number(const struct version_draft *draft,
 		if (is_same_port(draft, port, endpoint, &endpoint->ports[i]))
 			return endpoint->ports[i].number;
 	}
-	/* A ServiceEntry's endpoint lists only the ports that differ; an EndpointSlice lists all. */
+	/*
+	 * A ServiceEntry's endpoint lists only the ports that differ; an EndpointSlice lists all.
+	 */
 	if (!endpoint->port_count || (draft->service && draft->service->origin == SERVICE_ENTRY))
 		return target_number(port, draft->ref.port);
 	return 0;
@@ -228,7 +233,9 @@ static size_t candidates_merge(struct candidate *list, size_t count)
 	return kept;
 }
 
-/* The state that takes new connections: a version that only has pods on their way out uses those. */
+/*
+ * The state that takes new connections: a version that only has pods on their way out uses those.
+ */
 static enum endpoint_state state_in_use(const struct candidate *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

@@ -23,7 +23,10 @@ struct door {
 	bool *reached;  /* and in some door a connection can get to it */
 };
 
-/* Istio: http rules for ports known to carry it, tcp rules for the others; UDP has no section of its own. */
+/*
+ * Istio: http rules for ports known to carry it, tcp rules for the others; UDP has no section of
+ * its own.
+ */
 static enum rule_kind governing_kind(const struct service *service, const struct service_port *port)
 {
 	if (port->protocol == PROTOCOL_UDP || port->app == APP_TCP)
@@ -57,8 +60,9 @@ static const char *rule_title(const struct builder *builder, const struct servic
 
 	for (const struct rule *r = service->rules; r < rule; r++)
 		ordinal += r->kind == rule->kind;
-	return talloc_asprintf(builder->plan, "%s[%zu]%s%s", rule->kind == RULE_HTTP ? "http" : "tcp",
-			       ordinal, *rule->name ? " " : "", rule->name);
+	return talloc_asprintf(builder->plan, "%s[%zu]%s%s",
+			       rule->kind == RULE_HTTP ? "http" : "tcp", ordinal,
+			       *rule->name ? " " : "", rule->name);
 }
 
 static int door_add(struct builder *builder, struct door *door, const struct prefix *source,
@@ -182,7 +186,10 @@ static void rules_warn(const struct builder *builder, const struct door *door)
 	}
 }
 
-/* Without an address nothing can be sent to it; worth a warning only if somebody wrote rules for it. */
+/*
+ * Without an address nothing can be sent to it; worth a warning only if somebody wrote rules for
+ * it.
+ */
 static void service_warn_no_vip(const struct builder *builder, const struct service *service,
 				const char *title)
 {
@@ -239,7 +246,10 @@ static int plan_service_compare(const void *left, const void *right)
 	return order ? order : strcmp(a->host, b->host);
 }
 
-/* One VIP, port and protocol is one service: a second that claims it is an error, unless it is the same. */
+/*
+ * One VIP, port and protocol is one service: a second that claims it is an error, unless it is the
+ * same.
+ */
 static void services_unite(struct builder *builder)
 {
 	struct plan *plan = builder->plan;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Model and inventory to what the kernel should hold: names resolved, rules expanded per VIP and port, weights
- * turned into tables. PURE: knows no kernel and no indices that the kernel maps give out; those are kernel/'s.
+ * Model and inventory to what the kernel should hold: names resolved, rules expanded per VIP and
+ * port, weights turned into tables. PURE: knows no kernel and no indices that the kernel maps give
+ * out; those are kernel/'s.
  */
 #pragma once
 #include "../base/diag.h"
@@ -10,16 +11,16 @@
 struct plan_endpoint {
 	struct addr addr;
 	uint16_t port;
-	uint32_t weight; /* 0: known (its flows live on) but no new connections: drained, not ready, weight 0 */
+	uint32_t weight; /* 0: its flows live on, but no new ones: drained, not ready, weight 0 */
 };
 
 /*
- * A set of endpoints that splits name: a subset of a host behind one of its ports, of one address family (a VIP is
- * served by endpoints of its own). The key is "HOST|SUBSET|PORT/PROTOCOL": subset "" is the whole host, PORT the
- * service's, and PROTOCOL tcp, udp, tcp6 or udp6.
+ * A set of endpoints that splits name: a subset of a host behind one of its ports, of one address
+ * family (a VIP is served by endpoints of its own). The key is "HOST|SUBSET|PORT/PROTOCOL": subset
+ * "" is the whole host, PORT the service's, and PROTOCOL tcp, udp, tcp6 or udp6.
  */
 struct plan_version {
-	const char *key;     /* unique: "reviews.default.svc.cluster.local|v1|9080/tcp"; see below */
+	const char *key;     /* unique: "reviews.default.svc.cluster.local|v1|9080/tcp" */
 	const char *service; /* the host's service name for people: "reviews.default" */
 	const char *name;    /* "v1", or "-" for the whole host */
 	struct plan_endpoint *endpoints; /* sorted by address and port */
@@ -27,8 +28,8 @@ struct plan_version {
 };
 
 struct plan_split {
-	uint32_t *versions; /* indices into plan.versions; first is the stable one, others sorted by key; weight > 0 or listed with 0 */
-	uint32_t *weights;
+	uint32_t *versions; /* indices into plan.versions: the stable one, the others by key */
+	uint32_t *weights;  /* 0 too; all 0: what it matches is refused */
 	size_t count;
 	bool by_client; /* key is the client address */
 	bool spill;
@@ -61,9 +62,9 @@ struct plan {
 };
 
 /*
- * 0, -ENOMEM, or -EINVAL with errors in diags (two services with one VIP, port and protocol; more than 255 versions in a
- * split; more than 64 rules for one VIP and port). What is only odd (a host nobody defined, a subset without labels, a
- * version without a ready endpoint) is a warning.
+ * 0, -ENOMEM, or -EINVAL with errors in diags (two services with one VIP, port and protocol; more
+ * than 255 versions in a split; more than 64 rules for one VIP and port). What is only odd (a host
+ * nobody defined, a subset without labels, a version without a ready endpoint) is a warning.
  */
 int plan_build(void *parent, const struct model *model, const struct inventory *inventory,
 	       struct diags *diags, struct plan **ret_plan);

@@ -48,7 +48,10 @@ uint32_t ring_size(const struct ring_member *members, size_t count)
 	return ring_primes[ARRAY_SIZE(ring_primes) - 1];
 }
 
-/* The finisher of SplitMix64 (Steele et al., OOPSLA 2014): every input bit reaches every output bit. */
+/*
+ * The finisher of SplitMix64 (Steele et al., OOPSLA 2014): every input bit reaches every output
+ * bit.
+ */
 static uint64_t hash_mix(uint64_t x)
 {
 	x ^= x >> 30;
@@ -108,7 +111,7 @@ static size_t walkers_start(struct walker *walkers, const struct ring_member *me
 		walker->member = &members[i];
 		walker->hash = member_hash(&members[i]);
 		walker->next = (uint32_t)((walker->hash >> 32) % size);
-		walker->step = size > 1 ? (uint32_t)(walker->hash & 0xffffffff) % (size - 1) + 1 : 0;
+		walker->step = size > 1 ? (uint32_t)walker->hash % (size - 1) + 1 : 0;
 	}
 	qsort(walkers, used, sizeof(*walkers), walker_compare);
 	return used;

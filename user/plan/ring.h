@@ -10,14 +10,17 @@ struct ring_member {
 	struct addr addr; /* with the port: its identity, so that two nodes build the same ring */
 	uint16_t port;
 	uint32_t weight; /* 0 gets no place */
-	uint32_t value;  /* what stands in the ring: the endpoint's index, which nodes need not share */
+	uint32_t value;  /* what stands in the ring: an index that nodes need not share */
 };
 
-/* The ring size for these members: 0 without a weight, 1 for one member, else a prime of a short list. */
+/*
+ * The ring size for these members: 0 without a weight, 1 for one member, else a prime of a short
+ * list.
+ */
 uint32_t ring_size(const struct ring_member *members, size_t count);
 
 /*
- * Fills ret_ring[ring_size(members, count)] with members' values. The result does not depend on the members' order.
- * 0, -ENOMEM, or -EINVAL when no member has a weight.
+ * Fills ret_ring[ring_size(members, count)] with members' values. The result does not depend on the
+ * members' order. 0, -ENOMEM, or -EINVAL when no member has a weight.
  */
 int ring_fill(const struct ring_member *members, size_t count, uint32_t *ret_ring, uint32_t size);

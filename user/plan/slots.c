@@ -8,24 +8,69 @@
 #include <string.h>
 
 #define SLOTS_SIZE_MAX 65536u
+#define ROUND_ALONE_MAX 3
 
 /*
- * Whom a left-over slot is owed to: Webster's rule (Sainte-Lague), among the versions that rounding down cut short.
- * The largest remainder, which is the usual rule, lets a version grow because of what happens between two others.
+ * Rounding, first way: up to three versions. Each but the stable one is rounded to the nearest on
+ * its own, and the stable one takes what is left, so that a change between it and one other leaves
+ * the rounding of a third alone. Halves go down for the first and up for the second: their errors
+ * then never add up to a whole slot.
  */
+static void quota_round(const uint32_t *weights, size_t count, uint64_t sum, size_t size,
+			uint32_t *quota)
+{
+	quota[0] = (uint32_t)size;
+	for (size_t i = 1; i < count; i++) {
+		uint64_t scaled = weights[i] * (uint64_t)size, rest = scaled % sum;
+		bool is_up = i == 1 ? 2 * rest > sum : 2 * rest >= sum;
+
+		quota[i] = (uint32_t)(scaled / sum) + (is_up ? 1 : 0);
+		quota[0] -= quota[i];
+	}
+}
+
+/* weights[a] / (quota[a] + 1/2) > weights[b] / (quota[b] + 1/2), without a division */
 static bool is_owed_more(const uint32_t *weights, const uint32_t *quota, size_t a, size_t b)
 {
-	/* weights[a] / (quota[a] + 1/2) > weights[b] / (quota[b] + 1/2), without a division */
 	return weights[a] * (2 * (uint64_t)quota[b] + 1) >
 	       weights[b] * (2 * (uint64_t)quota[a] + 1);
 }
 
+/*
+ * Rounding, second way: more versions, whose errors could add up. All are rounded down, and the
+ * slots left over go to those cut short, one each, by Webster's measure (Sainte-Lague). The largest
+ * remainder, which is the usual measure, lets a version grow because of what happens between two
+ * others, and thereby take keys from one that is growing.
+ */
+static void quota_apportion(const uint32_t *weights, size_t count, uint64_t sum, size_t size,
+			    uint32_t *quota)
+{
+	bool is_short[SLOTS_VERSIONS_MAX];
+	size_t left = size;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t scaled = weights[i] * (uint64_t)size;
+
+		quota[i] = (uint32_t)(scaled / sum);
+		is_short[i] = scaled % sum;
+		left -= quota[i];
+	}
+	for (; left; left--) {
+		size_t best = count;
+
+		for (size_t i = 0; i < count; i++) {
+			if (is_short[i] &&
+			    (best == count || is_owed_more(weights, quota, i, best)))
+				best = i;
+		}
+		quota[best]++;
+		is_short[best] = false;
+	}
+}
+
 int slots_quota(const uint32_t *weights, size_t count, uint32_t *ret_quota, size_t size)
 {
-	uint32_t quota[SLOTS_VERSIONS_MAX];
-	bool open[SLOTS_VERSIONS_MAX];
 	uint64_t sum = 0;
-	size_t left = size;
 
 	if (!count || count > SLOTS_VERSIONS_MAX || !size || size > SLOTS_SIZE_MAX ||
 	    (size & (size - 1)))
@@ -34,36 +79,24 @@ int slots_quota(const uint32_t *weights, size_t count, uint32_t *ret_quota, size
 		sum += weights[i];
 	if (!sum)
 		return -EINVAL;
-
-	for (size_t i = 0; i < count; i++) {
-		quota[i] = (uint32_t)(weights[i] * (uint64_t)size / sum);
-		open[i] = weights[i] * (uint64_t)size % sum;
-		left -= quota[i];
-	}
-	for (; left; left--) {
-		size_t best = count;
-
-		for (size_t i = 0; i < count; i++) {
-			if (open[i] && (best == count || is_owed_more(weights, quota, i, best)))
-				best = i;
-		}
-		quota[best]++;
-		open[best] = false;
-	}
-	memcpy(ret_quota, quota, count * sizeof(*quota));
+	if (count <= ROUND_ALONE_MAX)
+		quota_round(weights, count, sum, size, ret_quota);
+	else
+		quota_apportion(weights, count, sum, size, ret_quota);
 	return 0;
 }
 
 /*
- * The layout. Versions but the stable one live in blocks, two in each, which grow towards each other from the block's
- * ends; what is left between them is the stable version's:
+ * The layout. Versions but the stable one live in blocks, two in each, which grow towards each
+ * other from the block's ends; what is left between them is the stable version's:
  *
  *     [1 1 1 - - - - 2 2|3 - - - - 4 4 4|5 5 - -]
  *
- * As long as each fits in its block, its slots depend on its own number alone, so that a change between it and the
- * stable version moves no slot of a third. What does not fit goes to the others' middles by deferred acceptance (Gale
- * and Shapley, 1962): each version asks for slots in its own order, a slot takes the one in whose order it comes first,
- * and who is turned away asks for its next. The result depends on the numbers alone, not on who asks first.
+ * As long as each fits in its block, its slots depend on its own number alone, so that a change
+ * between it and the stable version moves no slot of a third. What does not fit goes to the others'
+ * middles by deferred acceptance (Gale and Shapley, 1962): each version asks for slots in its own
+ * order, a slot takes the one in whose order it comes first, and who is turned away asks for its
+ * next. The result depends on the numbers alone, not on who asks first.
  */
 struct resident {
 	uint32_t block;
@@ -76,7 +109,7 @@ struct resident {
 
 struct layout {
 	struct resident residents[SLOTS_VERSIONS_MAX]; /* by version; [0] is not used */
-	uint32_t starts[SLOTS_VERSIONS_MAX / 2 + 2];   /* of the blocks, and the end of the last */
+	uint32_t starts[SLOTS_VERSIONS_MAX / 2 + 2];   /* of the blocks; the last one's end */
 	uint32_t blocks;
 	uint8_t *slots;
 	uint16_t *ranks; /* of a slot's holder: when in its order it asked for it; 0: at home */
@@ -97,20 +130,24 @@ static uint32_t block_size(const struct layout *layout, uint32_t block)
 	return layout->starts[block + 1] - layout->starts[block];
 }
 
-/* Blocks in proportion to their versions: a last one without a partner has half of what two have. */
+/*
+ * Blocks in proportion to their versions: a last one without a partner has half of what two have.
+ */
 static void blocks_cut(struct layout *layout, size_t count, size_t size)
 {
-	size_t others = count - 1;
+	uint32_t others = (uint32_t)count - 1;
 
-	layout->blocks = (uint32_t)((others + 1) / 2);
-	for (size_t b = 1; b <= layout->blocks; b++)
-		layout->starts[b] = (uint32_t)(size * smaller(2 * b, others) / others);
+	layout->blocks = (others + 1) / 2;
+	for (uint32_t b = 1; b <= layout->blocks; b++)
+		layout->starts[b] = (uint32_t)size * smaller(2 * b, others) / others;
 }
 
-static void resident_settle(struct layout *layout, uint32_t version, uint32_t quota, uint32_t kept)
+static void resident_settle(struct layout *layout, uint32_t version, uint32_t quota,
+			    uint32_t kept)
 {
 	struct resident *resident = &layout->residents[version];
-	uint32_t block = (version - 1) / 2, size = block_size(layout, block);
+	uint32_t block = (version - 1) / 2;
+	uint32_t size = block_size(layout, block);
 	uint32_t start = layout->starts[block];
 
 	*resident = (struct resident){
@@ -124,7 +161,8 @@ static void resident_settle(struct layout *layout, uint32_t version, uint32_t qu
 }
 
 /* Each has its half of the block for sure, and of the other half what its partner leaves. */
-static void block_settle(struct layout *layout, uint32_t block, const uint32_t *quota, size_t count)
+static void block_settle(struct layout *layout, uint32_t block, const uint32_t *quota,
+			 size_t count)
 {
 	uint32_t left = 2 * block + 1, right = left + 1;
 	uint32_t size = block_size(layout, block), half = (size + 1) / 2;
@@ -138,8 +176,9 @@ static void block_settle(struct layout *layout, uint32_t block, const uint32_t *
 }
 
 /*
- * Where the resident asks in another block in its n-th round: from the middle, where the owners come last, to one
- * end and then the other. Partners turn to different ends, so that they seldom meet.
+ * Where the resident asks in another block in its n-th round: from the middle, where the owners
+ * come last, to one end and then the other. Partners turn to different ends, so that they seldom
+ * meet.
  */
 static uint32_t block_place(const struct resident *resident, uint32_t size, uint32_t n)
 {
@@ -166,12 +205,17 @@ static uint32_t resident_ask(const struct layout *layout, struct resident *resid
 		if (resident->turn >= size)
 			continue;
 		resident->asked++;
-		return layout->starts[resident->next] + block_place(resident, size, resident->turn);
+		return layout->starts[resident->next] +
+		       block_place(resident, size, resident->turn);
 	}
 }
 
-/* Is the slot free, or held by one in whose order it comes later? Equal ranks: the lower ordinal has it. */
-static bool is_granted(const struct layout *layout, uint32_t slot, uint32_t version, uint32_t rank)
+/*
+ * Is the slot free, or held by one in whose order it comes later? Equal ranks: the lower ordinal
+ * has it.
+ */
+static bool is_granted(const struct layout *layout, uint32_t slot, uint32_t version,
+		       uint32_t rank)
 {
 	uint8_t holder = layout->slots[slot];
 
@@ -180,7 +224,10 @@ static bool is_granted(const struct layout *layout, uint32_t slot, uint32_t vers
 	return rank < layout->ranks[slot] || (rank == layout->ranks[slot] && version < holder);
 }
 
-/* The version asks until it has all its slots; those that it takes from others become theirs to replace. */
+/*
+ * The version asks until it has all its slots; those that it takes from others become theirs to
+ * replace.
+ */
 static void resident_seek(struct layout *layout, uint32_t version)
 {
 	struct resident *resident = &layout->residents[version];
@@ -217,7 +264,7 @@ int slots_fill(const uint32_t *weights, size_t count, uint8_t *ret_slots, size_t
 
 	if (err)
 		return err;
-	/* Asked for before the first slot is written; few tables need it. */
+	/* Up to three versions share one block and always fit. */
 	if (count > 3) {
 		ranks = calloc(size, sizeof(*ranks));
 		if (!ranks)

@@ -1,5 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights to a slot table. PURE: a function of its arguments alone, the same on every node. */
+/*
+ * Weights to a slot table. PURE: a function of its arguments alone, the same on every node.
+ *
+ * "Moved" are the slots that change their version; the "minimum" is what the change of the numbers
+ * of slots makes necessary. What holds exactly:
+ *
+ *   - Each version's number of slots differs from its exact share by less than one; weight 0 has
+ *     none.
+ *   - Up to three versions: a change between the stable version and one other moves the minimum,
+ *     any change at most twice the minimum; while one weight grows alone, no slot leaves its version.
+ *   - More versions: a change between the stable version and one other moves the minimum (the
+ *     rounding of a third may add a slot or two) as long as the others fit in their blocks, as in a
+ *     canary release they do: neighbours (1 and 2, 3 and 4, ...) have at most 2 / (count - 1) of
+ *     the slots together, a last one without a neighbour half of that.
+ *
+ * What does not, and cannot: with four versions or more no pure function keeps every change within
+ * twice the minimum. (Exhaustively searched with a SAT solver: four versions on 9, 10 and 12 slots,
+ * five on 3 to 6; there is one within three times.) Measured, 1,000 random changes each, of 16,384
+ * slots, mean and worst of moved / minimum:
+ *
+ *     versions                        2     3     4     5     6     7     8
+ *     stable and one other, mean   1.00  1.00  1.10  1.12  1.21  1.26  1.33
+ *                           worst  1.00  1.00  2.71  3.00  3.00  4.00  5.00
+ *     any two, mean                1.00  1.29  1.44  1.55  1.65  1.76  1.87
+ *              worst               1.00  2.00  3.00  4.00  4.00  3.74  4.04
+ *     all at once, mean            1.00  1.27  1.32  1.33  1.31  1.32  1.29
+ *                  worst           1.00  2.00  2.29  2.34  2.36  2.02  1.97
+ *
+ * The worst are changes of a few slots. With four or more a weight that grows alone may, through
+ * the rounding of others, lose a slot: seen once in 100,000 changes of 64 slots, never with 1,024
+ * or more.
+ */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -9,12 +40,12 @@
 /*
  * Fills `ret_slots` (size slots, a power of two from 1 to 65,536) with version ordinals 0..count-1.
  *
- * weights[0] is the stable version's (the first that the rule lists), the others follow in the order of their names, so
- * that a version's ordinal does not depend on the weights. Each version's number of slots differs from its exact share
- * by less than one; weight 0 gets none. -EINVAL when count is 0 or over SLOTS_VERSIONS_MAX, when all weights are 0, or
- * when size is not such a power of two; ret_slots is then untouched.
+ * weights[0] is the stable version's (the first that the rule lists), the others follow in the
+ * order of their names, so that a version's ordinal does not depend on the weights. -EINVAL when
+ * count is 0 or over SLOTS_VERSIONS_MAX, when all weights are 0, or when size is not such a power
+ * of two; -ENOMEM; ret_slots is then untouched.
  */
 int slots_fill(const uint32_t *weights, size_t count, uint8_t *ret_slots, size_t size);
 
-/* The exact numbers of slots that slots_fill gives: sums to size. Same errors. */
+/* The exact numbers of slots that slots_fill gives: sums to size. -EINVAL as above. */
 int slots_quota(const uint32_t *weights, size_t count, uint32_t *ret_quota, size_t size);

@@ -62,7 +62,10 @@ static const struct subset *subset_find(const struct service *service, const cha
 	return NULL;
 }
 
-/* The port of the destination: the one that the rule names, the host's only one, the one that matched. */
+/*
+ * The port of the destination: the one that the rule names, the host's only one, the one that
+ * matched.
+ */
 static uint16_t destination_port(const struct service *service, const struct destination *named,
 				 const struct service_port *matched)
 {
@@ -184,7 +187,10 @@ static void split_add(struct plan_split *split, uint32_t version, uint32_t weigh
 	split->weights[split->count++] = weight;
 }
 
-/* All but the first, by key: a version's ordinal must not follow the order in which somebody wrote it. */
+/*
+ * All but the first, by key: a version's ordinal must not follow the order in which somebody wrote
+ * it.
+ */
 static void split_sort(const struct builder *builder, struct plan_split *split)
 {
 	for (size_t i = 2; i < split->count; i++) {
@@ -226,7 +232,8 @@ static int split_store(struct builder *builder, const struct plan_split *split, 
 {
 	struct plan *plan = builder->plan;
 	uint32_t hash = split_hash(split);
-	uint32_t found = index_find(&builder->split_index, hash, is_same_split, plan->splits, split);
+	uint32_t found =
+		index_find(&builder->split_index, hash, is_same_split, plan->splits, split);
 
 	if (found != INDEX_NONE) {
 		*ret_split = found;
@@ -310,7 +317,10 @@ static void version_warn_empty(const struct builder *builder, const struct versi
 {
 	const struct plan_version *version = &draft->version;
 
-	/* Without a share it is a version that is not there yet; without a subset it was named above. */
+	/*
+	 * Without a share it is a version that is not there yet; without a subset it was named
+	 * above.
+	 */
 	if (!draft->weighted || draft->undefined)
 		return;
 	for (size_t i = 0; i < version->endpoint_count; i++) {
@@ -327,7 +337,8 @@ int versions_finish(struct builder *builder)
 {
 	struct plan *plan = builder->plan;
 	size_t count = builder->version_count;
-	struct version_draft **sorted = talloc_array(builder->scratch, struct version_draft *, count);
+	struct version_draft **sorted =
+		talloc_array(builder->scratch, struct version_draft *, count);
 	uint32_t *moved = talloc_array(builder->scratch, uint32_t, count);
 
 	plan->versions = talloc_array(plan, struct plan_version, (unsigned)count);
