@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two objects over one set of maps, and tables written into them by hand: what the agent would write, without the
+ * agent's code. A world is emptied between rows; the arrays' old contents stay, as they would in a real node.
+ */
+#pragma once
+#include "wire.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bpf/abi.h"
+#include "bpf/settings.h"
+#include "sluice_tc.skel.h"
+#include "sluice_xdp.skel.h"
+
+#define WORLD_SLOTS 64u /* of a small split */
+#define WORLD_CPUS 256
+#define VIP_PORT 80
+#define EP_PORT 8080
+
+struct world {
+	struct sluice_tc *tc;
+	struct sluice_xdp *xdp;
+	struct sl_control control;
+	__u32 slots, members, rings, versions, endpoints, rules; /* next free */
+	__u32 revision;						 /* that services are written into */
+};
+
+/* Settings of a world that is not the usual one. */
+struct world_options {
+	bool no_redirect;
+	__u32 flows;	 /* entries of each flow table */
+	bool plain_flows; /* a hash that fills up, where the LRU would make room */
+};
+
+static inline void world_die(const char *what)
+{
+	fprintf(stderr, "cannot %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static inline void world_sizes(struct sluice_tc *tc, const struct world_options *options)
+{
+	__u32 flows = options->flows ?: 1 << 17;
+
+	bpf_map__set_max_entries(tc->maps.sl_services, 1 << 14);
+	bpf_map__set_max_entries(tc->maps.sl_slots, 1 << 14);
+	bpf_map__set_max_entries(tc->maps.sl_members, 1 << 10);
+	bpf_map__set_max_entries(tc->maps.sl_versions, 1 << 10);
+	bpf_map__set_max_entries(tc->maps.sl_stats, 1 << 10);
+	bpf_map__set_max_entries(tc->maps.sl_rings, 1 << 14);
+	bpf_map__set_max_entries(tc->maps.sl_endpoints, 1 << 10);
+	bpf_map__set_max_entries(tc->maps.sl_flows4, flows);
+	bpf_map__set_max_entries(tc->maps.sl_flows6, flows);
+	bpf_map__set_max_entries(tc->maps.sl_fragments, 1 << 10);
+	if (options->plain_flows) {
+		bpf_map__set_type(tc->maps.sl_flows4, BPF_MAP_TYPE_HASH);
+		bpf_map__set_type(tc->maps.sl_flows6, BPF_MAP_TYPE_HASH);
+	}
+}
+
+static inline void world_share(const struct world *world)
+{
+	struct bpf_map *map, *shared;
+
+	bpf_object__for_each_map(map, world->xdp->obj) {
+		shared = bpf_object__find_map_by_name(world->tc->obj, bpf_map__name(map));
+		if (shared && !bpf_map__is_internal(map) && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
+			world_die("share a map");
+	}
+}
+
+static inline void world_open(struct world *world, const struct world_options *options)
+{
+	memset(world, 0, sizeof(*world));
+	world->tc = sluice_tc__open();
+	world->xdp = sluice_xdp__open();
+	if (!world->tc || !world->xdp)
+		world_die("open the objects");
+	world_sizes(world->tc, options);
+	world->tc->rodata->settings.redirect = !options->no_redirect;
+	world->xdp->rodata->settings.redirect = !options->no_redirect;
+	if (sluice_tc__load(world->tc))
+		world_die("load the tc doors (root?)");
+	world_share(world);
+	if (sluice_xdp__load(world->xdp))
+		world_die("load the XDP door");
+}
+
+static inline void world_close(struct world *world)
+{
+	sluice_tc__destroy(world->tc);
+	sluice_xdp__destroy(world->xdp);
+}
+
+#define world_fd(world, map) bpf_map__fd((world)->tc->maps.sl_##map)
+
+static inline void world_put(int fd, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(fd, key, value, BPF_ANY))
+		world_die("write a table");
+}
+
+static inline void world_empty(int fd)
+{
+	__u8 key[64];
+
+	while (!bpf_map_get_next_key(fd, NULL, key))
+		bpf_map_delete_elem(fd, key);
+}
+
+static inline void world_active(const struct world *world, __u32 revision)
+{
+	world_put(world_fd(world, active), &(__u32){ 0 }, &revision);
+}
+
+/* A revision in the directory; services written from here on are its. */
+static inline void world_revision(struct world *world, __u32 number)
+{
+	struct sl_revision entry = { .number = number };
+	__u32 place = number & (SL_HOT_MAX - 1);
+
+	world_put(world_fd(world, revisions), &place, &entry);
+	world->revision = number;
+}
+
+/* Nothing is known: no service, no flow, no device. Revision 1 is active and empty. */
+static inline void world_reset(struct world *world)
+{
+	static const struct sl_stats none[WORLD_CPUS];
+
+	for (__u32 i = 0; i < world->versions; i++)
+		world_put(world_fd(world, stats), &i, none);
+	world->slots = world->members = world->rings = world->versions = world->endpoints = world->rules = 0;
+	world_empty(world_fd(world, services));
+	world_empty(world_fd(world, flows4));
+	world_empty(world_fd(world, flows6));
+	world_empty(world_fd(world, fragments));
+	world_empty(world_fd(world, devices));
+	world->control = (struct sl_control){ .abi = SL_ABI, .fallback = 1, .seed = { 0x5107ce, 42 } };
+	world_put(world_fd(world, control), &(__u32){ 0 }, &world->control);
+	world_revision(world, 1);
+	world_active(world, 1);
+}
+
+static inline void world_mapped(enum who who, int family, __u32 *ret_addr)
+{
+	memset(ret_addr, 0, 16);
+	if (family == 4)
+		ret_addr[2] = htonl(0xffff);
+	wire_address(who, family, family == 4 ? &ret_addr[3] : ret_addr);
+}
+
+static inline __u32 world_endpoint(struct world *world, int family, enum who who, __u16 port)
+{
+	struct sl_endpoint endpoint = { .port = htons(port), .used = 1 };
+	__u32 index = world->endpoints++;
+
+	world_mapped(who, family, endpoint.addr);
+	world_put(world_fd(world, endpoints), &index, &endpoint);
+	return index;
+}
+
+/* A version whose ring is `count` words, given as endpoint indexes; 0 words: no ready endpoint. */
+static inline __u32 world_version(struct world *world, const __u32 *words, __u32 count)
+{
+	struct sl_version version = { .ring = world->rings | (__u64)count << 32, .used = 1 };
+	__u32 index = world->versions++;
+
+	for (__u32 i = 0; i < count; i += 2) {
+		struct sl_pair pair = { { words[i], i + 1 < count ? words[i + 1] : 0 } };
+		__u32 at = (world->rings + i) / 2;
+
+		world_put(world_fd(world, rings), &at, &pair);
+	}
+	world->rings += (count + 1) & ~1u;
+	snprintf(version.key, sizeof(version.key), "reviews.default|v%u|80/tcp", index + 1);
+	world_put(world_fd(world, versions), &index, &version);
+	return index;
+}
+
+static inline void world_members(struct world *world, const __u32 *versions, __u32 count)
+{
+	for (__u32 i = 0; i < count; i += 2) {
+		struct sl_pair pair = { { versions[i], i + 1 < count ? versions[i + 1] : 0 } };
+		__u32 at = (world->members + i) / 2;
+
+		world_put(world_fd(world, members), &at, &pair);
+	}
+	world->members += (count + 1) & ~1u;
+}
+
+/*
+ * `counts[i]` slots for the i-th version, one after the other; their sum is a power of two. A version that has no slot
+ * is no member, so its ordinal is skipped.
+ */
+static inline struct sl_split world_split(struct world *world, const __u32 *versions, const __u32 *counts,
+					  __u32 count, __u16 flags)
+{
+	struct sl_split split = { .slot_base = world->slots, .member_base = world->members, .flags = flags };
+	struct sl_slots group = {};
+	__u32 kept[SL_MEMBERS_MAX], slot = 0;
+
+	for (__u32 i = 0; i < count; i++) {
+		for (__u32 k = 0; k < counts[i]; k++, slot++) {
+			__u32 at = world->slots + slot / SL_SLOTS_PER_GROUP;
+
+			group.ordinal[slot % SL_SLOTS_PER_GROUP] = split.member_count;
+			if (slot % SL_SLOTS_PER_GROUP == SL_SLOTS_PER_GROUP - 1)
+				world_put(world_fd(world, slots), &at, &group);
+		}
+		if (counts[i])
+			kept[split.member_count++] = versions[i];
+	}
+	world_members(world, kept, split.member_count);
+	split.slot_mask = slot - 1;
+	world->slots += slot / SL_SLOTS_PER_GROUP;
+	return split;
+}
+
+static inline struct sl_split world_split_one(struct world *world, __u32 version)
+{
+	return world_split(world, &version, &(__u32){ WORLD_SLOTS }, 1, 0);
+}
+
+static inline __u32 world_rule(struct world *world, int family, enum who prefix, int bits, struct sl_split split)
+{
+	struct sl_rule rule = { .split = split };
+	__u32 index = world->rules++;
+	__u8 mask[16] = {};
+
+	for (int i = 0; i < bits + (family == 4 ? 96 : 0); i++)
+		mask[i / 8] |= 0x80 >> i % 8;
+	memcpy(rule.mask, mask, 16);
+	world_mapped(prefix, family, rule.prefix);
+	for (int i = 0; i < 4; i++)
+		rule.prefix[i] &= rule.mask[i];
+	world_put(world_fd(world, rules), &index, &rule);
+	return index;
+}
+
+static inline void world_service(const struct world *world, int family, __u8 protocol, __u16 port,
+				 struct sl_service service)
+{
+	struct sl_service_key key = { .revision = world->revision, .port = htons(port), .protocol = protocol };
+
+	world_mapped(VIP, family, key.vip);
+	world_put(world_fd(world, services), &key, &service);
+}
+
+/* The service for TCP and UDP, with no rule. */
+static inline void world_serve(const struct world *world, int family, struct sl_split split)
+{
+	struct sl_service service = { .otherwise = split };
+
+	world_service(world, family, IPPROTO_TCP, VIP_PORT, service);
+	world_service(world, family, IPPROTO_UDP, VIP_PORT, service);
+}
+
+static inline void world_device(const struct world *world, const char *name, __u32 flags)
+{
+	__u32 ifindex = if_nametoindex(name);
+	struct bpf_devmap_val target = { .ifindex = ifindex };
+
+	world_put(world_fd(world, devices), &ifindex, &flags);
+	if (flags & SL_DEVICE_XDP_TARGET)
+		world_put(world_fd(world, txdevs), &ifindex, &target);
+}
+
+/* --- the node: a network namespace with a client's link and endpoints' links --- */
+
+struct link {
+	const char *name;
+	__u8 mac[ETH_ALEN], peer[ETH_ALEN]; /* the node's end; whoever is on the other */
+};
+
+enum { LINK_CLIENT, LINK_ENDPOINT, LINK_SLOW, LINK_PLAIN, LINK_COUNT };
+
+static const struct link node_links[LINK_COUNT] = {
+	[LINK_CLIENT] = { "cl0", { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 1, 1 } },
+	[LINK_ENDPOINT] = { "ep0", { 2, 0, 0, 0, 0, 2 }, { 2, 0, 0, 0, 1, 2 } },
+	[LINK_SLOW] = { "slow0", { 2, 0, 0, 0, 0, 3 }, { 2, 0, 0, 0, 1, 3 } },
+	[LINK_PLAIN] = { "plain0", { 2, 0, 0, 0, 0, 4 }, { 2, 0, 0, 0, 1, 4 } },
+};
+
+static const char node_commands[] =
+	"set -e; exec >/dev/null\n"
+	"ip link set lo up\n"
+	"sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1\n"
+	"sysctl -qw net.ipv6.conf.default.accept_dad=0\n"
+	"i=0; for d in cl0 ep0 slow0 plain0; do i=$((i+1))\n"
+	"  ip link add $d address 02:00:00:00:00:0$i type veth peer name ${d}p address 02:00:00:00:01:0$i\n"
+	"  ip link set ${d}p up; ip link set $d up; done\n"
+	"ip addr add 192.0.2.1/24 dev cl0; ip -6 addr add 2001:db8:1::1/64 dev cl0 nodad\n"
+	"ip addr add 10.0.0.1/24 dev ep0; ip -6 addr add fd00::1/64 dev ep0 nodad\n"
+	"ip addr add 10.0.1.1/24 dev slow0; ip -6 addr add fd00:1::1/64 dev slow0 nodad\n"
+	"ip addr add 10.0.2.1/24 dev plain0; ip -6 addr add fd00:2::1/64 dev plain0 nodad\n"
+	"n() { d=$1; m=$2; shift 2; for a; do ip neigh replace $a lladdr $m dev $d nud permanent; done; }\n"
+	"n cl0 02:00:00:00:01:01 192.0.2.10 192.0.2.77 2001:db8:1::10 2001:db8:1:0:77::10\n"
+	"n ep0 02:00:00:00:01:02 10.0.0.11 10.0.0.12 10.0.0.13 fd00::11 fd00::12:0:0:1 fd00::13\n"
+	"n slow0 02:00:00:00:01:03 10.0.1.11 fd00:1::11\n"
+	"n plain0 02:00:00:00:01:04 10.0.2.11 fd00:2::11\n";
+
+static inline void node_open(void)
+{
+	if (unshare(CLONE_NEWNET))
+		world_die("leave the network namespace (root?)");
+	if (system(node_commands))
+		world_die("set up links with ip(8)");
+}
