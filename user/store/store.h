@@ -5,11 +5,17 @@
  *   lock                       flock; holds "pid command" of the holder
  *   seed                       the hash seed, 32 hex digits; made once, or given
  *   active                     "active N previous M\n", renamed into place
- *   revisions/0000000042.yaml  one revision: a header of comment lines, then the model as model_export gives it
+ *   revisions/0000000042.yaml  one revision: comment lines, then the model as model_export gives it
  *   endpoints.yaml             the inventory as inventory_export gives it, with a digest header
  *   damaged/                   files set aside because their digest did not fit
  *
- * Every file is written aside, synced and renamed; the folder is synced after. Knows texts and numbers, no model.
+ * Every file is written aside, synced and renamed; the folder is synced after. Knows texts and
+ * numbers, no model. Reading needs no lock; writing without it is -ENOLCK. Only a holder of the
+ * lock sets files aside, others pass them over.
+ *
+ * Two digests seal a revision and the endpoints: the line "# body SIZE HEX" is over the body, and
+ * "# digest HEX", the last comment line, over every byte before itself, so over the body by way
+ * of its digest: a change anywhere in the file is found.
  */
 #pragma once
 #include "../base/diag.h"
@@ -33,25 +39,44 @@ struct store_revision {
 	const char *body;      /* NULL in listings */
 };
 
-/* Opens (and with `create` makes, mode 0700) the folder. -ENOENT, -EACCES, ... with the reason in diags. */
+/*
+ * Opens (and with `create` makes, mode 0700, its parent must be there) the folder. -ENOENT,
+ * -EACCES, ... with the reason in diags.
+ */
 int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	       struct store **ret_store);
-/* Takes the lock. -ETIMEDOUT with the holder's pid and command in diags. Released by talloc_free of the store. */
+/*
+ * Takes the lock; 0 ms tries once. `command` is shown to who waits for us. -ETIMEDOUT with the
+ * holder's pid and command in diags. Released by talloc_free of the store.
+ */
 int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags);
 
-/* Which revision is active, and which was before; 0 when none. */
+/*
+ * Which revision is active, and which was before; 0 when none. -EBADMSG when the file is not
+ * one of ours.
+ */
 int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous);
 int store_set_active(struct store *store, uint32_t active, uint32_t previous);
 
-/* Newest first, bodies not read; a damaged file is set aside, named in diags as a warning, and left out. */
+/*
+ * Newest first, bodies not read (their size is checked, their digest only by store_load). A
+ * damaged file is set aside, named in diags as a warning, and left out. All hangs from the
+ * list, which hangs from `parent`.
+ */
 int store_list(struct store *store, void *parent, struct diags *diags,
 	       struct store_revision **ret_list, size_t *ret_count);
 /* -ENOENT; -EBADMSG when the digest does not fit: the file is then set aside and named in diags. */
 int store_load(struct store *store, void *parent, uint32_t number, struct diags *diags,
 	       struct store_revision *ret_revision);
-/* Number and digest are filled in (highest + 1). Keeps the newest `STORE_KEEP` files. */
+/*
+ * Digest and number are filled in: one more than the highest that was ever seen here, and at
+ * least the number given (the kernel may know higher ones than the disk). Keeps the newest
+ * `STORE_KEEP` files, and the active and the previous one.
+ */
 #define STORE_KEEP 1000
 int store_save(struct store *store, struct store_revision *revision, struct diags *diags);
+/* Takes a revision back that never became active. */
+int store_remove(struct store *store, uint32_t number);
 
 /* The inventory's text; "" when there is none. Damaged: set aside, named, "". */
 int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text);

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The state folder: what is written comes back, what was altered is found, one holder at a time. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "user/base/cleanup.h"
+#include "user/store/store.h"
+
+struct fixture {
+	char dir[64];
+	struct diags *diags;
+	struct store *store;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = talloc_zero(NULL, struct fixture);
+
+	strcpy(f->dir, "/tmp/sluice-store-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	f->diags = diags_new(f);
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf %s", f->dir);
+	talloc_free(f);
+	return system(command);
+}
+
+static const char *last_text(const struct fixture *f)
+{
+	return f->diags->count ? f->diags->list[f->diags->count - 1].text : "";
+}
+
+static uint32_t save(struct fixture *f, const char *body, const char *reason, const char *summary)
+{
+	struct store_revision revision = {
+		.parent = 7,
+		.time = 1767225599,
+		.author = "ann",
+		.reason = reason,
+		.summary = summary,
+		.body = body,
+	};
+
+	assert_int_equal(store_save(f->store, &revision, f->diags), 0);
+	return revision.number;
+}
+
+static void path_of(const struct fixture *f, const char *name, char path[static 256])
+{
+	snprintf(path, 256, "%s/%s", f->dir, name);
+}
+
+static char *slurp(const struct fixture *f, const char *name)
+{
+	char path[256], *text = talloc_zero_size(f, 65536);
+	_cleanup_fclose_ FILE *file = NULL;
+
+	path_of(f, name, path);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_true(fread(text, 1, 65535, file) > 0);
+	return text;
+}
+
+static void spill(const struct fixture *f, const char *name, const char *text, size_t size)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[256];
+
+	path_of(f, name, path);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, size, file), size);
+}
+
+static bool is_there(const struct fixture *f, const char *name)
+{
+	char path[256];
+
+	path_of(f, name, path);
+	return !access(path, F_OK);
+}
+
+static void digest_is_sha256(void **state)
+{
+	static const uint8_t start[] = { 0xba, 0x78, 0x16, 0xbf };
+	uint8_t digest[STORE_DIGEST_SIZE];
+
+	store_digest("abc", 3, digest);
+	assert_memory_equal(digest, start, sizeof(start));
+}
+
+static void revision_comes_back(void **state)
+{
+	static const struct {
+		const char *body, *reason, *summary;
+	} rows[] = {
+		{ "kind: Service\n", "canary to 10%", "~ reviews.default: v1 90 (was v1 100)" },
+		{ "", "", "" },
+		{ "# digest of a body\n# body 3\n", "two\nlines \\n \t \x01 \x7f end\\",
+		  "+ a\n- b\n~ c" },
+		{ "no newline at the end", "# digest 00\n# changed x", "\\x41" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint32_t number = save(f, rows[i].body, rows[i].reason, rows[i].summary);
+		uint8_t digest[STORE_DIGEST_SIZE];
+		struct store_revision got;
+
+		assert_int_equal(number, i + 1);
+		assert_int_equal(store_load(f->store, f, number, f->diags, &got), 0);
+		assert_int_equal(got.number, number);
+		assert_int_equal(got.parent, 7);
+		assert_int_equal(got.time, 1767225599);
+		assert_string_equal(got.author, "ann");
+		assert_string_equal(got.reason, rows[i].reason);
+		assert_string_equal(got.summary, rows[i].summary);
+		assert_string_equal(got.body, rows[i].body);
+		store_digest(rows[i].body, strlen(rows[i].body), digest);
+		assert_memory_equal(got.digest, digest, sizeof(digest));
+	}
+	assert_int_equal(f->diags->count, 0);
+}
+
+static void list_is_newest_first(void **state)
+{
+	struct fixture *f = *state;
+	struct store_revision *list;
+	char *many = talloc_strdup(f, "");
+	size_t count;
+
+	/* A head longer than what a listing reads at first */
+	for (int i = 0; i < 500; i++)
+		many = talloc_asprintf_append(many, "~ service%d.default: v1 90, v3 10\n", i);
+	save(f, "a", "first", "x");
+	save(f, "b", "second", many);
+	save(f, "c", "third", "z");
+	assert_int_equal(store_list(f->store, f, f->diags, &list, &count), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(list[0].number, 3);
+	assert_string_equal(list[2].reason, "first");
+	assert_int_equal(strlen(list[1].summary), strlen(many) - 1);
+	assert_null(list[0].body);
+}
+
+/*
+ * Every byte of a file counts: whatever is altered, the revision is set aside and the others
+ * stay.
+ */
+static void altered_byte_is_found(void **state)
+{
+	struct fixture *f = *state;
+	const char *name = "revisions/0000000001.yaml";
+	struct store_revision got;
+	char *text;
+	size_t size;
+
+	save(f, "kind: Service\nweight: 90\n", "reason", "~ a\n~ b");
+	save(f, "other", "", "");
+	text = slurp(f, name);
+	size = strlen(text);
+	for (size_t i = 0; i < size; i++) {
+		text[i] ^= 1;
+		spill(f, name, text, size);
+		assert_int_equal(store_load(f->store, f, 1, f->diags, &got), -EBADMSG);
+		assert_false(is_there(f, name));
+		text[i] ^= 1;
+	}
+	spill(f, name, text, size);
+	assert_int_equal(store_load(f->store, f, 1, f->diags, &got), 0);
+	assert_int_equal(store_load(f->store, f, 2, f->diags, &got), 0);
+	assert_int_equal(f->diags->errors, 0);
+}
+
+static void torn_file_is_found(void **state)
+{
+	struct fixture *f = *state;
+	const char *name = "revisions/0000000001.yaml";
+	struct store_revision got, *list;
+	size_t size, count;
+	char *text;
+
+	save(f, "kind: Service\n", "reason", "~ a");
+	save(f, "other", "", "");
+	text = slurp(f, name);
+	size = strlen(text);
+	for (size_t i = 0; i < size; i++) {
+		spill(f, name, text, i);
+		assert_int_equal(store_load(f->store, f, 1, f->diags, &got), -EBADMSG);
+		spill(f, name, text, i);
+		assert_int_equal(store_list(f->store, f, f->diags, &list, &count), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(list[0].number, 2);
+		assert_false(is_there(f, name));
+	}
+	assert_non_null(strstr(last_text(f), "set aside as damaged/0000000001.yaml."));
+}
+
+/* A good file under another number would make history lie. */
+static void renamed_file_is_found(void **state)
+{
+	struct fixture *f = *state;
+	struct store_revision got;
+	char *text;
+
+	save(f, "kind: Service\n", "", "");
+	text = slurp(f, "revisions/0000000001.yaml");
+	spill(f, "revisions/0000000005.yaml", text, strlen(text));
+	assert_int_equal(store_load(f->store, f, 5, f->diags, &got), -EBADMSG);
+	assert_int_equal(store_load(f->store, f, 9, f->diags, &got), -ENOENT);
+}
+
+static void reader_sets_nothing_aside(void **state)
+{
+	struct fixture *f = *state;
+	struct store_revision got;
+	struct store *reader;
+
+	save(f, "kind: Service\n", "", "");
+	spill(f, "revisions/0000000001.yaml", "torn", 4);
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &reader), 0);
+	assert_int_equal(store_load(reader, f, 1, f->diags, &got), -EBADMSG);
+	assert_true(is_there(f, "revisions/0000000001.yaml"));
+	assert_non_null(strstr(last_text(f), "passed over"));
+	assert_int_equal(store_set_active(reader, 1, 0), -ENOLCK);
+	assert_int_equal(store_save(reader, &got, f->diags), -ENOLCK);
+}
+
+/* A number that the kernel may still hold must not come to mean something else. */
+static void numbers_are_not_used_again(void **state)
+{
+	struct store_revision revision = { .number = 40, .body = "x" }, got;
+	struct fixture *f = *state;
+
+	save(f, "a", "", "");
+	save(f, "b", "", "");
+	spill(f, "revisions/0000000002.yaml", "torn", 4);
+	assert_int_equal(store_load(f->store, f, 2, f->diags, &got), -EBADMSG);
+	assert_int_equal(save(f, "c", "", ""), 3);
+	assert_int_equal(store_set_active(f->store, 9, 3), 0);
+	assert_int_equal(save(f, "d", "", ""), 10);
+	assert_int_equal(store_save(f->store, &revision, f->diags), 0);
+	assert_int_equal(revision.number, 40);
+	assert_int_equal(store_remove(f->store, 40), 0);
+	assert_int_equal(store_remove(f->store, 40), -ENOENT);
+}
+
+static void oldest_are_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct store_revision *list;
+	size_t count;
+
+	save(f, "a", "", "");
+	save(f, "b", "", "");
+	assert_int_equal(store_set_active(f->store, 1, 0), 0);
+	for (int i = 2; i < STORE_KEEP + 2; i++)
+		save(f, "c", "", "");
+	assert_int_equal(store_list(f->store, f, f->diags, &list, &count), 0);
+	assert_int_equal(list[0].number, STORE_KEEP + 2);
+	/* The active one stays on top of those */
+	assert_int_equal(count, STORE_KEEP + 1);
+	assert_int_equal(list[count - 1].number, 1);
+	assert_int_equal(list[count - 2].number, 3);
+}
+
+static void active_comes_back(void **state)
+{
+	static const char *const bad[] = { "", "active 1", "active x previous 2\n",
+					   "active 1 previous 2", "active 1 previous 2\nmore" };
+	struct fixture *f = *state;
+	uint32_t active = 77, previous = 77;
+
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_true(active == 0 && previous == 0);
+	assert_int_equal(store_set_active(f->store, 42, 41), 0);
+	assert_string_equal(slurp(f, "active"), "active 42 previous 41\n");
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_true(active == 42 && previous == 41);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		spill(f, "active", bad[i], strlen(bad[i]));
+		assert_int_equal(store_active(f->store, &active, &previous), -EBADMSG);
+		assert_true(active == 42 && previous == 41);
+	}
+}
+
+static void endpoints_come_back(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(store_set_endpoints(f->store, "kind: Endpoint\n", f->diags), 0);
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_string_equal(text, "kind: Endpoint\n");
+	assert_int_equal(f->diags->count, 0);
+
+	text = slurp(f, "endpoints.yaml");
+	text[strlen(text) - 2] ^= 1;
+	spill(f, "endpoints.yaml", text, strlen(text));
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(f->diags->warnings, 1);
+	assert_false(is_there(f, "endpoints.yaml"));
+}
+
+static void seed_is_made_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first[2], again[2];
+
+	assert_int_equal(store_seed(f->store, NULL, f->diags, first), 0);
+	assert_int_equal(store_seed(f->store, NULL, f->diags, again), 0);
+	assert_memory_equal(first, again, sizeof(first));
+	assert_int_equal(store_seed(f->store, "zz", f->diags, again), -EINVAL);
+	assert_int_equal(
+		store_seed(f->store, "00000000000000ff0000000000000010", f->diags, again), 0);
+	assert_true(again[0] == 0xff && again[1] == 0x10);
+	assert_int_equal(store_seed(f->store, NULL, f->diags, first), 0);
+	assert_memory_equal(first, again, sizeof(first));
+	spill(f, "seed", "gone", 4);
+	assert_int_equal(store_seed(f->store, NULL, f->diags, first), -EBADMSG);
+	assert_memory_equal(first, again, sizeof(first));
+}
+
+/* A child that holds the lock until it is told to go, by a pipe. */
+static pid_t holder_start(const struct fixture *f, int *ret_go)
+{
+	int ready[2], go[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready) | pipe(go), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct diags *diags = diags_new(NULL);
+		struct store *store;
+		int failed = store_open(diags, f->dir, true, diags, &store) ||
+			     store_lock(store, 1000, "sluice apply", diags);
+
+		close(go[1]);
+		failed |= write(ready[1], "x", 1) != 1;
+		failed |= read(go[0], &byte, 1) != 0;
+		_exit(failed);
+	}
+	close(ready[1]);
+	close(go[0]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*ret_go = go[1];
+	return pid;
+}
+
+static void lock_names_its_holder(void **state)
+{
+	struct fixture *f = *state;
+	char pid_text[64];
+	int go, status;
+	pid_t pid;
+
+	talloc_free(f->store);
+	pid = holder_start(f, &go);
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+	assert_int_equal(store_lock(f->store, 50, "test", f->diags), -ETIMEDOUT);
+	snprintf(pid_text, sizeof(pid_text), "locked by pid %d (sluice apply) since 20",
+		 (int)pid);
+	assert_non_null(strstr(last_text(f), pid_text));
+	assert_non_null(strstr(last_text(f), "waited 0.05 s: try --timeout"));
+	close(go);
+	/* Waits for the holder's end, whenever in that time it comes. */
+	assert_int_equal(store_lock(f->store, 5000, "test", f->diags), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+#define LOCKERS 8
+#define ROUNDS 20
+
+static int rounds_run(const char *dir)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		_cleanup_talloc_ struct diags *diags = diags_new(NULL);
+		uint32_t active, previous;
+		struct store *store;
+
+		if (store_open(diags, dir, true, diags, &store) ||
+		    store_lock(store, 20000, "round", diags) ||
+		    store_active(store, &active, &previous) ||
+		    store_set_active(store, active + 1, active))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Reading, adding one and writing by several processes loses nothing, if and only if the lock
+ * excludes.
+ */
+static void lockers_exclude_each_other(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t active, previous;
+
+	talloc_free(f->store);
+	for (int i = 0; i < LOCKERS; i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (!pid)
+			_exit(rounds_run(f->dir));
+	}
+	for (int i = 0; i < LOCKERS; i++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &f->store), 0);
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_int_equal(active, LOCKERS * ROUNDS);
+}
+
+static void descriptors_are_not_inherited(void **state)
+{
+	for (int fd = 3; fd < 64; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+		char link[64], target[128] = "";
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (flags < 0 || readlink(link, target, sizeof(target) - 1) < 0 ||
+		    !strstr(target, "sluice-store-"))
+			continue;
+		assert_true(flags & FD_CLOEXEC);
+	}
+}
+
+static void leftovers_are_removed(void **state)
+{
+	struct fixture *f = *state;
+
+	spill(f, "active.tmp", "x", 1);
+	spill(f, "revisions/0000000001.yaml.tmp", "x", 1);
+	talloc_free(f->store);
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+	assert_true(is_there(f, "active.tmp"));
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), 0);
+	assert_false(is_there(f, "active.tmp"));
+	assert_false(is_there(f, "revisions/0000000001.yaml.tmp"));
+	assert_int_equal(save(f, "a", "", ""), 1);
+}
+
+static void missing_folder_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct store *store = NULL;
+
+	assert_int_equal(store_open(f, "/nowhere/at/all", false, f->diags, &store), -ENOENT);
+	assert_int_equal(store_open(f, "/nowhere/at/all", true, f->diags, &store), -ENOENT);
+	assert_null(store);
+	assert_string_equal(f->diags->list[0].file, "/nowhere/at/all");
+}
+
+/* A write that fails half-way leaves the old file whole; the limit stands for a full disk. */
+static int full_disk_run(const struct fixture *f)
+{
+	struct store_revision revision = { .author = "ann" }, *list;
+	char *big = talloc_zero_size(f, 1 << 20);
+	const char *wanted = "cannot save a revision; nothing was changed: ";
+	size_t count;
+
+	memset(big, 'x', (1 << 20) - 1);
+	revision.body = big;
+	if (store_save(f->store, &revision, f->diags) != -ENOSPC || revision.number ||
+	    strncmp(last_text(f), wanted, strlen(wanted)))
+		return 1;
+	if (store_set_endpoints(f->store, big, f->diags) != -ENOSPC)
+		return 2;
+	return store_list(f->store, f->diags, f->diags, &list, &count) || count != 1;
+}
+
+static void full_disk_leaves_nothing_half_written(void **state)
+{
+	struct fixture *f = *state;
+	char command[200];
+	char *text;
+	int status;
+
+	talloc_free(f->store);
+	snprintf(command, sizeof(command),
+		 "mount -t tmpfs -o size=256k sluice-test %s 2>/dev/null", f->dir);
+	if (system(command)) {
+		assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+		print_message("cannot mount a small tmpfs here: the full disk is not tested\n");
+		skip();
+	}
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), 0);
+	save(f, "a", "", "");
+	assert_int_equal(store_set_endpoints(f->store, "old", f->diags), 0);
+	status = full_disk_run(f);
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	talloc_free(f->store);
+	snprintf(command, sizeof(command), "umount %s", f->dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(status, 0);
+	assert_string_equal(text, "old");
+}
+
+/* In a child without root's right to write everywhere. */
+static int read_only_run(const struct fixture *f)
+{
+	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
+	struct store_revision got;
+	struct store *store;
+
+	if (!geteuid() && (setgid(65534) || setuid(65534)))
+		return 77;
+	if (store_open(diags, f->dir, true, diags, &store))
+		return 1;
+	if (store_load(store, diags, 1, diags, &got) != -EACCES)
+		return 2;
+	if (store_lock(store, 0, "test", diags) != -EACCES || diags->errors != 2)
+		return 3;
+	return strcmp(diags->list[1].text, "cannot lock: Permission denied") ? 4 : 0;
+}
+
+static void read_only_folder_is_told(void **state)
+{
+	struct fixture *f = *state;
+	char path[256];
+	int status;
+	pid_t pid;
+
+	if (geteuid()) {
+		print_message("needs root to become another user: not tested\n");
+		skip();
+	}
+	save(f, "a", "", "");
+	path_of(f, "revisions", path);
+	assert_int_equal(chmod(f->dir, 0755) | chmod(path, 0755), 0);
+	pid = fork();
+	if (!pid)
+		_exit(read_only_run(f));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(digest_is_sha256),
+		TEST(revision_comes_back),
+		TEST(list_is_newest_first),
+		TEST(altered_byte_is_found),
+		TEST(torn_file_is_found),
+		TEST(renamed_file_is_found),
+		TEST(reader_sets_nothing_aside),
+		TEST(numbers_are_not_used_again),
+		TEST(oldest_are_removed),
+		TEST(active_comes_back),
+		TEST(endpoints_come_back),
+		TEST(seed_is_made_once),
+		TEST(lock_names_its_holder),
+		TEST(lockers_exclude_each_other),
+		TEST(descriptors_are_not_inherited),
+		TEST(leftovers_are_removed),
+		TEST(missing_folder_is_told),
+		TEST(full_disk_leaves_nothing_half_written),
+		TEST(read_only_folder_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "head.h"
+
+#include "../base/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define CHANGED "# changed "
+
+static void escaped_put(FILE *out, const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == '\\')
+			fputs("\\\\", out);
+		else if (c == '\n')
+			fputs("\\n", out);
+		else if (c < ' ' || c == 0x7f)
+			fprintf(out, "\\x%02x", c);
+		else
+			fputc(c, out);
+	}
+}
+
+/* In place: what is written is never longer than what was read. */
+static int unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++) {
+		unsigned c;
+
+		if (*from != '\\') {
+			*to++ = *from;
+			continue;
+		}
+		from++;
+		if (*from == '\\' || *from == 'n') {
+			*to++ = *from == 'n' ? '\n' : '\\';
+		} else if (*from == 'x' && sscanf(from + 1, "%2x", &c) == 1) {
+			*to++ = (char)c;
+			from += 2;
+		} else {
+			return -EBADMSG;
+		}
+	}
+	*to = '\0';
+	return 0;
+}
+
+static void field_put(FILE *out, const char *name, const char *value, size_t size)
+{
+	fprintf(out, "# %s ", name);
+	escaped_put(out, value, size);
+	fputc('\n', out);
+}
+
+static void changed_put(FILE *out, const char *summary)
+{
+	while (*summary) {
+		size_t length = strcspn(summary, "\n");
+
+		field_put(out, "changed", summary, length);
+		summary += length + (summary[length] == '\n');
+	}
+}
+
+static void head_put(FILE *out, const struct store_revision *revision)
+{
+	time_t seconds = (time_t)revision->time;
+	const char *author = revision->author ? revision->author : "";
+	const char *reason = revision->reason ? revision->reason : "";
+	char when[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(when, sizeof(when), "%FT%TZ", &tm);
+	fprintf(out, "# sluice revision %" PRIu32 "\n# parent %" PRIu32 "\n# time %s\n",
+		revision->number, revision->parent, when);
+	field_put(out, "author", author, strlen(author));
+	field_put(out, "reason", reason, strlen(reason));
+	changed_put(out, revision->summary ? revision->summary : "");
+}
+
+int head_format(void *parent, const struct store_revision *revision, char **ret_head)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	char *head;
+	bool failed;
+
+	if (!out)
+		return -ENOMEM;
+	head_put(out, revision);
+	failed = ferror(out);
+	if (fclose(out) || failed)
+		return -ENOMEM;
+	head = talloc_strdup(parent, text);
+	if (!head)
+		return -ENOMEM;
+	*ret_head = head;
+	return 0;
+}
+
+/*
+ * The value of the line at `*cursor` if it is the named field; the cursor then stands at the
+ * next line.
+ */
+static char *field_take(char **cursor, const char *name)
+{
+	char *line = *cursor, *newline = strchr(line, '\n');
+	size_t length = strlen(name);
+
+	if (!newline || strncmp(line, "# ", 2) || strncmp(line + 2, name, length) ||
+	    line[2 + length] != ' ')
+		return NULL;
+	*newline = '\0';
+	*cursor = newline + 1;
+	return line + 3 + length;
+}
+
+static int number_parse(const char *text, uint32_t *ret_number)
+{
+	uint32_t number;
+	int end = 0;
+
+	if (!text || sscanf(text, "%" SCNu32 "%n", &number, &end) != 1 || text[end])
+		return -EBADMSG;
+	*ret_number = number;
+	return 0;
+}
+
+static int time_parse(const char *text, int64_t *ret_time)
+{
+	struct tm tm = { 0 };
+	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+
+	if (!end || *end)
+		return -EBADMSG;
+	*ret_time = (int64_t)timegm(&tm);
+	return 0;
+}
+
+/* The lines become one text, in place: each loses its "# changed ". */
+static int changed_take(char *cursor, const char **ret_summary)
+{
+	char *summary = cursor, *to = cursor, *value;
+
+	while ((value = field_take(&cursor, "changed"))) {
+		size_t length;
+
+		if (unescape(value))
+			return -EBADMSG;
+		length = strlen(value);
+		memmove(to, value, length);
+		to += length;
+		*to++ = '\n';
+	}
+	if (*cursor)
+		return -EBADMSG;
+	if (to > summary)
+		to--;
+	*to = '\0';
+	*ret_summary = summary;
+	return 0;
+}
+
+int head_parse(char *head, struct store_revision *ret_revision)
+{
+	struct store_revision revision = { 0 };
+	char *cursor = head, *author, *reason;
+
+	if (number_parse(field_take(&cursor, "sluice revision"), &revision.number) ||
+	    number_parse(field_take(&cursor, "parent"), &revision.parent) ||
+	    time_parse(field_take(&cursor, "time"), &revision.time))
+		return -EBADMSG;
+	author = field_take(&cursor, "author");
+	reason = field_take(&cursor, "reason");
+	if (!author || !reason || unescape(author) || unescape(reason) ||
+	    changed_take(cursor, &revision.summary))
+		return -EBADMSG;
+	revision.author = author;
+	revision.reason = reason;
+	*ret_revision = revision;
+	return 0;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The state folder itself: opening, and its small files (active, seed, endpoints). */
+#include "store.h"
+
+#include "../base/cleanup.h"
+#include "file.h"
+#include "private.h"
+#include "seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define ACTIVE_FILE "active"
+#define SEED_FILE "seed"
+#define ENDPOINTS_FILE "endpoints.yaml"
+#define ENDPOINTS_HEAD "# sluice endpoints\n"
+#define SEED_DIGITS 32
+
+int store_complain(const struct store *store, struct diags *diags, const char *name, int err,
+		   const char *what)
+{
+	_cleanup_talloc_ char *path =
+		talloc_asprintf(NULL, "%s%s%s", store->path, *name ? "/" : "", name);
+
+	diag_add(diags, DIAG_ERROR, path, 0, 0, NULL, "%s: %s", what, strerror(-err));
+	return err;
+}
+
+int store_check_locked(const struct store *store)
+{
+	return store->lock < 0 ? -ENOLCK : 0;
+}
+
+static int store_release(struct store *store)
+{
+	/*
+	 * Emptied first: whoever takes the lock next must not be shown as us while it writes
+	 * its own name.
+	 */
+	if (store->lock >= 0 && ftruncate(store->lock, 0))
+		lseek(store->lock, 0, SEEK_SET); /* it stays: the lock is what counts */
+	cleanup_close_p(&store->lock);
+	cleanup_close_p(&store->revisions);
+	cleanup_close_p(&store->dir);
+	return 0;
+}
+
+/* `is_made`: the new name is not safe before the folder that holds it is synced too. */
+static int folder_open(int parent, const char *path, bool create, int *ret_fd)
+{
+	bool is_made = create && !mkdirat(parent, path, 0700);
+	_cleanup_close_ int above = -1;
+	int fd;
+
+	if (create && !is_made && errno != EEXIST)
+		return -errno;
+	fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (is_made)
+		above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above >= 0)
+		fsync(above);
+	*ret_fd = fd;
+	return 0;
+}
+
+int store_open(void *parent, const char *dir, bool create, struct diags *diags,
+	       struct store **ret_store)
+{
+	_cleanup_talloc_ struct store *store = talloc_zero(parent, struct store);
+	int err;
+
+	if (!store)
+		return -ENOMEM;
+	store->dir = store->revisions = store->lock = -1;
+	talloc_set_destructor(store, store_release);
+	store->path = talloc_strdup(store, dir ? dir : STORE_DIR_DEFAULT);
+	if (!store->path)
+		return -ENOMEM;
+	err = folder_open(AT_FDCWD, store->path, create, &store->dir);
+	if (!err)
+		err = folder_open(store->dir, REVISIONS_DIR, create, &store->revisions);
+	if (err)
+		return store_complain(store, diags, store->dir < 0 ? "" : REVISIONS_DIR, err,
+				      create ? "cannot make or open the state folder"
+					     : "cannot open the state folder");
+	*ret_store = TAKE_PTR(store);
+	return 0;
+}
+
+void store_set_aside(struct store *store, int dir, const char *folder, const char *name,
+		     struct diags *diags)
+{
+	_cleanup_talloc_ char *path =
+		talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
+	_cleanup_talloc_ char *target =
+		talloc_asprintf(NULL, DAMAGED_DIR "/%s.%lld", name, (long long)time(NULL));
+	bool is_moved = false;
+
+	if (!path || !target)
+		return;
+	if (store->lock >= 0) {
+		mkdirat(store->dir, DAMAGED_DIR, 0700);
+		is_moved = !renameat(dir, name, store->dir, target);
+		fsync(dir);
+		fsync(store->dir);
+	}
+	diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
+		 "damaged: the content does not fit its digest; %s%s",
+		 is_moved ? "set aside as " : "passed over", is_moved ? target : "");
+}
+
+int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous)
+{
+	_cleanup_talloc_ char *text = NULL;
+	uint32_t active = 0, previous = 0;
+	size_t size;
+	int err, end = 0;
+
+	err = file_read(NULL, store->dir, ACTIVE_FILE, 0, &text, &size, NULL);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && (sscanf(text, "active %" SCNu32 " previous %" SCNu32 "%n", &active, &previous,
+			    &end) != 2 ||
+		     strcmp(text + end, "\n")))
+		return -EBADMSG;
+	*ret_active = active;
+	*ret_previous = previous;
+	return 0;
+}
+
+int store_set_active(struct store *store, uint32_t active, uint32_t previous)
+{
+	char text[64];
+	struct iovec part = { .iov_base = text };
+	int err = store_check_locked(store);
+
+	snprintf(text, sizeof(text), "active %" PRIu32 " previous %" PRIu32 "\n", active, previous);
+	part.iov_len = strlen(text);
+	return err ? err : file_write(store->dir, ACTIVE_FILE, &part, 1);
+}
+
+int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct seal seal = { 0 };
+	char *text;
+	int err = seal_read(scratch, store->dir, ENDPOINTS_FILE, true, &seal);
+
+	if (err == -EBADMSG || (!err && strcmp(seal.head, ENDPOINTS_HEAD))) {
+		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, diags);
+		err = -ENOENT;
+	}
+	if (err && err != -ENOENT)
+		return store_complain(store, diags, ENDPOINTS_FILE, err, "cannot read");
+	text = talloc_strdup(parent, err ? "" : seal.body);
+	if (!text)
+		return -ENOMEM;
+	*ret_text = text;
+	return 0;
+}
+
+int store_set_endpoints(struct store *store, const char *text, struct diags *diags)
+{
+	uint8_t digest[STORE_DIGEST_SIZE];
+	int err = store_check_locked(store);
+
+	if (!err)
+		err = seal_write(store->dir, ENDPOINTS_FILE, ENDPOINTS_HEAD, text, digest);
+	return err ? store_complain(store, diags, ENDPOINTS_FILE, err, "cannot write") : 0;
+}
+
+static int seed_parse(const char *hex, uint64_t ret_seed[2])
+{
+	uint64_t high, low;
+
+	if (strlen(hex) != SEED_DIGITS || strspn(hex, "0123456789abcdefABCDEF") != SEED_DIGITS ||
+	    sscanf(hex, "%16" SCNx64 "%16" SCNx64, &high, &low) != 2)
+		return -EINVAL;
+	ret_seed[0] = high;
+	ret_seed[1] = low;
+	return 0;
+}
+
+static int seed_write(struct store *store, const uint64_t seed[2], struct diags *diags)
+{
+	char text[SEED_DIGITS + 2];
+	struct iovec part = { .iov_base = text, .iov_len = SEED_DIGITS + 1 };
+	int err = store_check_locked(store);
+
+	snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64 "\n", seed[0], seed[1]);
+	if (!err)
+		err = file_write(store->dir, SEED_FILE, &part, 1);
+	return err ? store_complain(store, diags, SEED_FILE, err, "cannot write") : 0;
+}
+
+/*
+ * -ENOENT when there is none. A bad one is not replaced: another seed would send every key
+ * elsewhere.
+ */
+static int seed_read(struct store *store, struct diags *diags, uint64_t ret_seed[2])
+{
+	_cleanup_talloc_ char *text = NULL;
+	size_t size;
+	int err = file_read(NULL, store->dir, SEED_FILE, 0, &text, &size, NULL);
+
+	if (err == -ENOENT)
+		return err;
+	if (err)
+		return store_complain(store, diags, SEED_FILE, err, "cannot read");
+	text[strcspn(text, "\n")] = '\0';
+	if (!seed_parse(text, ret_seed))
+		return 0;
+	diag_add(diags, DIAG_ERROR, store->path, 0, 0, NULL,
+		 "the file " SEED_FILE " is not 32 hex digits: put the seed back, or remove the "
+		 "file to have a new one made");
+	return -EBADMSG;
+}
+
+int store_seed(struct store *store, const char *hex, struct diags *diags, uint64_t ret_seed[2])
+{
+	uint64_t wanted[2], found[2];
+	int err;
+
+	if (hex && seed_parse(hex, wanted)) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "the seed \"%.40s\" is not 32 hex digits", hex);
+		return -EINVAL;
+	}
+	if (!hex) {
+		err = seed_read(store, diags, ret_seed);
+		if (err != -ENOENT)
+			return err;
+		if (getrandom(wanted, sizeof(wanted), 0) != sizeof(wanted))
+			return store_complain(store, diags, SEED_FILE, -EIO, "no randomness");
+	} else {
+		_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+
+		if (quiet && !seed_read(store, quiet, found) &&
+		    !memcmp(found, wanted, sizeof(found))) {
+			memcpy(ret_seed, wanted, sizeof(wanted));
+			return 0;
+		}
+	}
+	err = seed_write(store, wanted, diags);
+	if (!err)
+		memcpy(ret_seed, wanted, sizeof(wanted));
+	return err;
+}
