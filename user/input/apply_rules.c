@@ -178,32 +178,32 @@ static void rule_fill(struct work *work, const struct object *object, const stru
 	destinations_fill(work, object, from, rule);
 }
 
-/* Each host gets rules of its own, so that one of them can be changed alone. */
-static void rules_fill(struct work *work, const struct object *object, struct service *service)
+static void rules_fill(struct work *work, const struct object *object, struct service *rules)
 {
 	const struct virtual_service *from = ((const struct istio_object *)object->body)->spec;
 	size_t count = from->http.count + from->tcp.count;
 
-	service->virtual_service = keep_text(work, work->model, object->meta.name);
-	service->virtual_service_namespace = keep_text(work, work->model, object->meta.namespace);
-	service->rule_count = 0;
-	service->rules = KEEP_ARRAY(work, work->model, struct rule, count);
-	for (size_t i = 0; service->rules && i < from->http.count; i++)
+	rules->virtual_service = keep_text(work, work->model, object->meta.name);
+	rules->virtual_service_namespace = keep_text(work, work->model, object->meta.namespace);
+	rules->rules = KEEP_ARRAY(work, work->model, struct rule, count);
+	for (size_t i = 0; rules->rules && i < from->http.count; i++)
 		rule_fill(work, object, LIST_OF(struct vs_route, from->http, i), RULE_HTTP,
-			  &service->rules[service->rule_count++]);
-	for (size_t i = 0; service->rules && i < from->tcp.count; i++)
+			  &rules->rules[rules->rule_count++]);
+	for (size_t i = 0; rules->rules && i < from->tcp.count; i++)
 		rule_fill(work, object, LIST_OF(struct vs_route, from->tcp, i), RULE_TCP,
-			  &service->rules[service->rule_count++]);
+			  &rules->rules[rules->rule_count++]);
 }
 
-static void virtual_host_apply(struct work *work, const struct object *object, const char *text,
+/* Each host gets a copy of its own, so that one of them can be changed alone. */
+static void virtual_host_apply(struct work *work, const struct object *object,
+			       const struct service *rules, const char *text,
 			       const struct node *node)
 {
 	const char *host = host_resolve(work, text, object->meta.namespace);
 	struct host_claims *claims;
-	struct service *service = work_service(work, host, &claims);
+	struct service *service = work_service(work, host, &claims), copy;
 
-	if (!service) {
+	if (!service || service_copy(work->model, rules, &copy) < 0) {
 		work->is_failed = true;
 		return;
 	}
@@ -215,7 +215,10 @@ static void virtual_host_apply(struct work *work, const struct object *object, c
 		report_of(work, DIAG_WARNING, node,
 			  "the rules of %s were those of the VirtualService %s/%s until now", host,
 			  service->virtual_service_namespace, service->virtual_service);
-	rules_fill(work, object, service);
+	service->virtual_service = copy.virtual_service;
+	service->virtual_service_namespace = copy.virtual_service_namespace;
+	service->rules = copy.rules;
+	service->rule_count = copy.rule_count;
 }
 
 static void gateways_report(struct work *work, const struct virtual_service *from)
@@ -233,6 +236,7 @@ void virtual_service_apply(struct work *work, const struct object *object)
 {
 	const struct virtual_service *from = ((const struct istio_object *)object->body)->spec;
 	const struct node *hosts = node_get(from->node, "hosts");
+	struct service rules = {};
 	size_t i = 0;
 
 	if (!from->hosts.count)
@@ -241,9 +245,10 @@ void virtual_service_apply(struct work *work, const struct object *object)
 		report_of(work, DIAG_ERROR, from->node,
 			  "found no routes; at least one of http or tcp is needed");
 	gateways_report(work, from);
+	rules_fill(work, object, &rules);
 	for (const struct node *host = hosts->first; host && i < from->hosts.count;
 	     host = host->next)
-		virtual_host_apply(work, object, LIST_OF(const char, from->hosts, i++), host);
+		virtual_host_apply(work, object, &rules, LIST_OF(const char, from->hosts, i++), host);
 }
 
 static const struct object *virtual_service_of(const struct work *work,

@@ -30,23 +30,30 @@ static void meta_write(struct emit *emit, const char *name, const char *namespac
 	emit_map_end(emit);
 }
 
-/* Hosts that would be taken for short names get the dot that says they are whole. */
-static void host_write(struct emit *emit, const char *host)
+/*
+ * Hosts that would be taken for short names get the dot that says they are whole; not beside the ServiceEntry that defines
+ * them, as Istio has no such dot.
+ */
+static void host_write(struct emit *emit, const struct service *of, const char *host)
 {
 	size_t dots = 0, length = strlen(host);
 	char whole[512];
 
 	for (const char *c = host; *c; c++)
 		dots += *c == '.';
+	if (dots && of->origin == SERVICE_ENTRY && !strcmp(of->host, host)) {
+		emit_text(emit, host);
+		return;
+	}
 	bool is_short = dots < 2 || (dots == 2 && length > 4 && !strcmp(host + length - 4, ".svc"));
 	snprintf(whole, sizeof(whole), "%s%s", host, is_short ? "." : "");
 	emit_text(emit, whole);
 }
 
-static void host_field(struct emit *emit, const char *key, const char *host)
+static void host_field(struct emit *emit, const struct service *of, const char *host)
 {
-	emit_key(emit, key);
-	host_write(emit, host);
+	emit_key(emit, "host");
+	host_write(emit, of, host);
 }
 
 static void vips_write(struct emit *emit, const char *key, const struct service *service)
@@ -149,7 +156,7 @@ static void service_entry_write(struct emit *emit, const struct service *service
 	vips_write(emit, "addresses", service);
 	emit_key(emit, "hosts");
 	emit_list(emit);
-	host_write(emit, service->host);
+	host_write(emit, service, service->host);
 	emit_list_end(emit);
 	ports_write(emit, service, entry_port_write);
 	emit_field(emit, "resolution", "STATIC");
@@ -217,7 +224,7 @@ static void destination_rule_write(struct emit *emit, const struct service *serv
 		   is_undefined ? service->empty : service->rule_empty);
 	emit_key(emit, "spec");
 	emit_map(emit);
-	host_field(emit, "host", service->host);
+	host_field(emit, service, service->host);
 	subsets_write(emit, service);
 	policy_write(emit, affinity);
 	emit_map_end(emit);
@@ -243,12 +250,13 @@ static void match_write(struct emit *emit, const struct match *match)
 	emit_map_end(emit);
 }
 
-static void destination_write(struct emit *emit, const struct destination *destination)
+static void destination_write(struct emit *emit, const struct service *of,
+			      const struct destination *destination)
 {
 	emit_map(emit);
 	emit_key(emit, "destination");
 	emit_map(emit);
-	host_field(emit, "host", destination->host);
+	host_field(emit, of, destination->host);
 	if (destination->port) {
 		emit_key(emit, "port");
 		emit_map(emit);
@@ -262,7 +270,7 @@ static void destination_write(struct emit *emit, const struct destination *desti
 	emit_map_end(emit);
 }
 
-static void rule_write(struct emit *emit, const struct rule *rule)
+static void rule_write(struct emit *emit, const struct service *of, const struct rule *rule)
 {
 	emit_map(emit);
 	if (rule->match_count) {
@@ -277,7 +285,7 @@ static void rule_write(struct emit *emit, const struct rule *rule)
 	emit_key(emit, "route");
 	emit_list(emit);
 	for (size_t i = 0; i < rule->destination_count; i++)
-		destination_write(emit, &rule->destinations[i]);
+		destination_write(emit, of, &rule->destinations[i]);
 	emit_list_end(emit);
 	emit_map_end(emit);
 }
@@ -295,7 +303,7 @@ static void rules_write(struct emit *emit, const struct service *service, enum r
 			emit_list(emit);
 		}
 		is_open = true;
-		rule_write(emit, &service->rules[i]);
+		rule_write(emit, service, &service->rules[i]);
 	}
 	if (is_open)
 		emit_list_end(emit);
@@ -310,7 +318,7 @@ static void virtual_service_write(struct emit *emit, const struct service *servi
 	emit_map(emit);
 	emit_key(emit, "hosts");
 	emit_list(emit);
-	host_write(emit, service->host);
+	host_write(emit, service, service->host);
 	emit_list_end(emit);
 	rules_write(emit, service, RULE_HTTP, "http");
 	rules_write(emit, service, RULE_TCP, "tcp");
