@@ -18,6 +18,8 @@
 #define SL_PLACES 1024u
 #define SL_RULES_MAX 64u /* rules of one VIP and port */
 #define SL_MEMBERS_MAX 255u
+/* Slots that an empty version's key tries, so that its share is spread by weight, before any member that has an endpoint. */
+#define SL_SPILL_TRIES 8u
 #define SL_SLOTS_DEFAULT 16384u
 #define SL_VERSION_KEY_MAX 112
 
@@ -97,6 +99,9 @@ struct sl_control {
 	__u32 member_cursor; /* an area just freed is thereby the last to be used again */
 	__u32 rule_cursor;
 	__u32 ring_cursor;
+	__u32 slots;	     /* of a split's table, when more than one version has a weight: a power of two */
+	__u32 redirect;	     /* what the doors were last loaded with, for those who look */
+	__u64 udp_idle_ns;
 };
 
 /* revisions: array of SL_PLACES, the directory of what is hot; number 0 is an empty place. */
@@ -124,7 +129,7 @@ struct sl_service_key {
 struct sl_split {
 	__u32 slot_base;    /* first group of the slot table in `slots` */
 	__u32 slot_mask;    /* slots - 1 */
-	__u32 member_base;  /* its versions in `members`, those with a weight alone */
+	__u32 member_base;  /* its versions in `members` */
 	__u16 member_count;
 	__u16 flags;
 };
@@ -148,7 +153,11 @@ struct sl_slots {
 	__u8 ordinal[SL_SLOTS_PER_GROUP];
 };
 
-/* members, rings: arrays of pairs, for the same reason. */
+/*
+ * members, rings: arrays of pairs, for the same reason. A member is a version's index; one with weight 0 keeps its
+ * ordinal, because the slot table is laid out by the order of all, but no slot names it and nothing spills to it.
+ */
+#define SL_MEMBER_NO_WEIGHT (1u << 31)
 struct sl_pair {
 	__u32 at[2];
 };
@@ -242,7 +251,7 @@ struct sl_fragment {
 	__be16 sport, dport;
 };
 
-_Static_assert(sizeof(struct sl_control) == 40, "control");
+_Static_assert(sizeof(struct sl_control) == 56, "control");
 _Static_assert(sizeof(struct sl_revision) == 48, "revision");
 _Static_assert(sizeof(struct sl_service_key) == 24, "service key");
 _Static_assert(sizeof(struct sl_split) == 16, "split");

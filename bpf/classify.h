@@ -140,6 +140,8 @@ static __always_inline int member_ring(const struct sl_split *split, __u32 ordin
 	if (!members)
 		return -1;
 	*ret_version = members->at[at & 1];
+	if (*ret_version & SL_MEMBER_NO_WEIGHT)
+		return -1;
 	version = bpf_map_lookup_elem(&sl_versions, ret_version);
 	if (!version)
 		return -1;
@@ -158,13 +160,11 @@ static __always_inline int slot_ring(const struct sl_split *split, __u32 slot, _
 	return member_ring(split, slots->ordinal[slot % SL_SLOTS_PER_GROUP], ret_version, ret_ring);
 }
 
-#define SPILL_TRIES 8 /* other slots, so that the share is spread by weight; then any member that has an endpoint */
-
 /* Another version for an empty one's key. Returns 0 with version and ring, or -1 when none has an endpoint. */
 static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret_version,
 			    __u64 *ret_ring)
 {
-	for (__u32 i = 1; i <= SPILL_TRIES; i++)
+	for (__u32 i = 1; i <= SL_SPILL_TRIES; i++)
 		if (!slot_ring(split, pick_slot(hash, split->slot_mask, i), ret_version, ret_ring) &&
 		    *ret_ring >> 32)
 			return 0;

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Doors on interfaces. tc through tcx links where the kernel has them (6.6), else clsact filters; XDP through a link, or
+ * through libxdp's dispatcher where another program is there already. Links are pinned, so that what is attached
+ * outlives whoever attached it, and is replaced by a link update: no packet sees a gap.
+ */
+#include "kernel.h"
+
+#include "../base/cleanup.h"
+#include "internal.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <talloc.h>
+#include <xdp/libxdp.h>
+
+/* linux/bpf.h of 6.6, which the build machine's headers may not have. */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS 47
+
+#define CLSACT_PRIORITY 0x51 /* our filters' own, so that others' stay */
+#define CLSACT_HANDLE 1
+
+struct tc_hook {
+	const char *suffix, *program;
+	int tcx;
+	enum bpf_tc_attach_point point;
+};
+
+static const struct tc_hook tc_hooks[] = {
+	{ "in", "prog_tc_in", ATTACH_TCX_INGRESS, BPF_TC_INGRESS },
+	{ "out", "prog_tc_out", ATTACH_TCX_EGRESS, BPF_TC_EGRESS },
+};
+
+static int link_path(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
+		     char path[static 320])
+{
+	int length = snprintf(path, 320, "%s/links/%u_%s", kernel->pin_dir, ifindex, suffix);
+
+	return length < 320 ? 0 : -ENAMETOOLONG;
+}
+
+static int program_get(const struct kernel *kernel, const char *name)
+{
+	char path[320];
+	int fd, err = path_join(path, sizeof(path), kernel->pin_dir, name);
+
+	if (err)
+		return err;
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+/* libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for any link. */
+static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags)
+{
+	union bpf_attr attr = {};
+	int fd;
+
+	attr.link_create.prog_fd = program;
+	attr.link_create.target_ifindex = ifindex;
+	attr.link_create.attach_type = attach_type;
+	attr.link_create.flags = flags;
+	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	return fd < 0 ? -errno : fd;
+}
+
+/* A link whose interface has gone (or came back under the same number) is detached: its info names no interface. */
+static bool link_is_alive(int link, uint32_t ifindex)
+{
+	struct bpf_link_info info = {};
+	uint32_t size = sizeof(info);
+
+	/* tcx and xdp both begin with the interface's index. */
+	return !bpf_obj_get_info_by_fd(link, &info, &size) && info.xdp.ifindex == ifindex;
+}
+
+/* Pinned already: the program is replaced in the link. Else a new link is made and pinned. */
+static int link_set(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
+		    int attach_type, uint32_t flags, int program)
+{
+	char path[320];
+	int err = link_path(kernel, ifindex, suffix, path);
+
+	if (err)
+		return err;
+
+	_cleanup_close_ int old = bpf_obj_get(path);
+
+	if (old >= 0 && link_is_alive(old, ifindex))
+		return bpf_link_update(old, program, NULL) ? -errno : 0;
+	if (old >= 0)
+		unlink(path);
+
+	_cleanup_close_ int link = link_create(program, ifindex, attach_type, flags);
+
+	if (link < 0)
+		return link;
+	return bpf_obj_pin(link, path) ? -errno : 0;
+}
+
+static bool link_remove(const struct kernel *kernel, uint32_t ifindex, const char *suffix)
+{
+	char path[320];
+
+	return !link_path(kernel, ifindex, suffix, path) && !unlink(path);
+}
+
+/* --- tc --- */
+
+static int clsact_set(uint32_t ifindex, const struct tc_hook *hook, int program)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex, .attach_point = hook->point);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+			    .priority = CLSACT_PRIORITY, .prog_fd = program,
+			    .flags = BPF_TC_F_REPLACE);
+	int err;
+
+	tc.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	err = bpf_tc_hook_create(&tc);
+	if (err && err != -EEXIST)
+		return err;
+	tc.attach_point = hook->point;
+	return bpf_tc_attach(&tc, &opts);
+}
+
+static void clsact_remove(uint32_t ifindex)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
+				    .attach_point = tc_hooks[i].point);
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
+				    .priority = CLSACT_PRIORITY);
+
+		bpf_tc_detach(&tc, &opts);
+	}
+}
+
+static bool is_unsupported(int err)
+{
+	return err == -EINVAL || err == -EOPNOTSUPP || err == -E2BIG;
+}
+
+static int tc_attach(const struct kernel *kernel, uint32_t ifindex, uint32_t *ret_flags)
+{
+	uint32_t flags = SL_DEVICE_TCX;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++) {
+		const struct tc_hook *hook = &tc_hooks[i];
+		_cleanup_close_ int program = program_get(kernel, hook->program);
+		int err;
+
+		if (program < 0)
+			return program;
+		err = flags == SL_DEVICE_TCX ?
+			      link_set(kernel, ifindex, hook->suffix, hook->tcx, 0, program) :
+			      clsact_set(ifindex, hook, program);
+		if (flags == SL_DEVICE_TCX && i == 0 && is_unsupported(err)) {
+			flags = SL_DEVICE_CLSACT;
+			err = clsact_set(ifindex, hook, program);
+		}
+		if (err)
+			return err;
+	}
+	*ret_flags = flags;
+	return 0;
+}
+
+/* --- XDP --- */
+
+static void cleanup_xdp_program_p(struct xdp_program **program)
+{
+	if (!libxdp_get_error(*program))
+		xdp_program__close(*program);
+}
+
+static int libxdp_quiet(enum libxdp_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+/* Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow it. */
+static int xdp_share(uint32_t ifindex, int program, uint32_t *ret_flags)
+{
+	__attribute__((cleanup(cleanup_xdp_program_p))) struct xdp_program *xdp = NULL;
+	enum xdp_attach_mode modes[] = { XDP_MODE_NATIVE, XDP_MODE_SKB };
+	int err;
+
+	libxdp_set_print(libxdp_quiet);
+	xdp = xdp_program__from_fd(program);
+	err = libxdp_get_error(xdp);
+	for (size_t i = 0; !libxdp_get_error(xdp) && i < ARRAY_SIZE(modes); i++) {
+		err = xdp_program__attach(xdp, ifindex, modes[i], 0);
+		if (err)
+			continue;
+		*ret_flags = SL_DEVICE_XDP_SHARED | (i ? SL_DEVICE_XDP_GENERIC : SL_DEVICE_XDP_NATIVE);
+		return 0;
+	}
+	return err;
+}
+
+static int xdp_attach(const struct kernel *kernel, uint32_t ifindex, bool allow_generic,
+		      uint32_t *ret_flags)
+{
+	_cleanup_close_ int program = program_get(kernel, "prog_xdp");
+	int err;
+
+	if (program < 0)
+		return program;
+	*ret_flags = SL_DEVICE_XDP_NATIVE;
+	err = link_set(kernel, ifindex, "xdp", BPF_XDP, XDP_FLAGS_DRV_MODE, program);
+	if (err == -EBUSY || err == -EEXIST)
+		return xdp_share(ifindex, program, ret_flags);
+	if (!err || !allow_generic || !is_unsupported(err))
+		return err;
+	*ret_flags = SL_DEVICE_XDP_GENERIC;
+	return link_set(kernel, ifindex, "xdp", BPF_XDP, XDP_FLAGS_SKB_MODE, program);
+}
+
+/* Our program behind a dispatcher: found by its name, taken out alone. */
+static void xdp_unshare(uint32_t ifindex)
+{
+	struct xdp_multiprog *multi;
+	struct xdp_program *at = NULL;
+
+	libxdp_set_print(libxdp_quiet);
+	multi = xdp_multiprog__get_from_ifindex(ifindex);
+	if (libxdp_get_error(multi))
+		return;
+	while ((at = xdp_multiprog__next_prog(at, multi)))
+		if (!strcmp(xdp_program__name(at), "sl_xdp")) {
+			xdp_program__detach(at, ifindex, xdp_multiprog__attach_mode(multi), 0);
+			break;
+		}
+	xdp_multiprog__close(multi);
+}
+
+/*
+ * A virtual device's peer may hand over packets whose checksum is still to be computed; XDP cannot tell. So `auto` takes
+ * XDP only on real hardware, which has a device behind it.
+ */
+static bool is_hardware(const char *name)
+{
+	char path[64];
+	struct stat info;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device", name);
+	return !stat(path, &info);
+}
+
+static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_device *ret_device)
+{
+	struct kernel_device device = { .ifindex = ifindex };
+
+	if (!if_indextoname(ifindex, device.name))
+		strcpy(device.name, "?");
+	strcpy(device.door, flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
+	strcpy(device.tc_hook, flags & SL_DEVICE_TCX ? "tcx" : "clsact");
+	if (flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC))
+		snprintf(device.xdp_mode, sizeof(device.xdp_mode), "%s%s",
+			 flags & SL_DEVICE_XDP_NATIVE ? "native" : "generic",
+			 flags & SL_DEVICE_XDP_SHARED ? "*" : "");
+	device.xdp_target = flags & SL_DEVICE_XDP_TARGET;
+	*ret_device = device;
+}
+
+/* Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP natively itself. */
+static uint32_t target_flag(uint32_t ifindex, uint32_t flags)
+{
+	bool is_target = false;
+	int err = netdev_is_xdp_target(ifindex, &is_target);
+
+	if (err)
+		is_target = flags & SL_DEVICE_XDP_NATIVE;
+	return is_target ? SL_DEVICE_XDP_TARGET : 0;
+}
+
+static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
+{
+	struct bpf_devmap_val target = { .ifindex = ifindex };
+
+	if (flags & SL_DEVICE_XDP_TARGET &&
+	    bpf_map_update_elem(kernel->map[MAP_TXDEVS].fd, &ifindex, &target, BPF_ANY))
+		flags &= ~SL_DEVICE_XDP_TARGET;
+	return bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY) ? -errno : 0;
+}
+
+static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
+		      enum kernel_door door, struct diags *diags, uint32_t *flags)
+{
+	uint32_t xdp = 0;
+	int err;
+
+	if (door == KERNEL_DOOR_TC || (door == KERNEL_DOOR_AUTO && !is_hardware(name))) {
+		link_remove(kernel, ifindex, "xdp");
+		return 0;
+	}
+	err = xdp_attach(kernel, ifindex, door == KERNEL_DOOR_XDP, &xdp);
+	if (!err) {
+		*flags |= xdp;
+		if (xdp & SL_DEVICE_XDP_GENERIC)
+			diag_add(diags, DIAG_WARNING, name, 0, 0, NULL,
+				 "the driver has no native XDP: generic XDP is slower than the tc door");
+		return 0;
+	}
+	diag_add(diags, door == KERNEL_DOOR_XDP ? DIAG_ERROR : DIAG_WARNING, name, 0, 0, NULL,
+		 "cannot attach XDP: %s%s", strerror(-err),
+		 door == KERNEL_DOOR_XDP ? "; --door tc works without" : "; using tc alone");
+	return door == KERNEL_DOOR_XDP ? err : 0;
+}
+
+int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door,
+		  struct diags *diags, struct kernel_device *ret_device)
+{
+	uint32_t flags = 0;
+	char name[IF_NAMESIZE];
+	int err;
+
+	if (!if_indextoname(ifindex, name))
+		return -ENODEV;
+	err = tc_attach(kernel, ifindex, &flags);
+	if (err) {
+		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL, "cannot attach the tc door: %s",
+			 strerror(-err));
+		return err;
+	}
+	err = xdp_choose(kernel, ifindex, name, door, diags, &flags);
+	if (err)
+		return err;
+	flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, flags);
+	err = device_write(kernel, ifindex, flags);
+	if (!err && ret_device)
+		device_describe(ifindex, flags, ret_device);
+	return err;
+}
+
+int kernel_detach(struct kernel *kernel, uint32_t ifindex)
+{
+	uint32_t flags = 0;
+
+	/* The doors of others must stop sending here first. */
+	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags);
+	bpf_map_delete_elem(kernel->map[MAP_DEVICES].fd, &ifindex);
+	bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
+	if (flags & SL_DEVICE_XDP_SHARED)
+		xdp_unshare(ifindex);
+	if (flags & SL_DEVICE_CLSACT)
+		clsact_remove(ifindex);
+	link_remove(kernel, ifindex, "xdp");
+	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++)
+		link_remove(kernel, ifindex, tc_hooks[i].suffix);
+	return 0;
+}
+
+struct device_list {
+	void *parent;
+	struct kernel_device *list;
+	size_t count;
+};
+
+static int device_collect(void *context, void *key, void *value)
+{
+	struct device_list *devices = context;
+	struct kernel_device *list = talloc_realloc(devices->parent, devices->list,
+						    struct kernel_device, devices->count + 1);
+
+	if (!list)
+		return -ENOMEM;
+	devices->list = list;
+	device_describe(*(uint32_t *)key, *(uint32_t *)value, &list[devices->count++]);
+	return 0;
+}
+
+static int device_order(const void *a, const void *b)
+{
+	return strcmp(((const struct kernel_device *)a)->name,
+		      ((const struct kernel_device *)b)->name);
+}
+
+int kernel_devices(void *parent, const struct kernel *kernel, struct kernel_device **ret_list,
+		   size_t *ret_count)
+{
+	struct device_list devices = { .parent = parent };
+	int err = map_walk(&kernel->map[MAP_DEVICES], device_collect, &devices);
+
+	if (err)
+		return err;
+	if (devices.count)
+		qsort(devices.list, devices.count, sizeof(*devices.list), device_order);
+	*ret_list = devices.list;
+	*ret_count = devices.count;
+	return 0;
+}
+
+/* --- removal --- */
+
+/* Every pin of a folder goes; which they are does not matter, also those of another version. */
+static int pins_remove(const char *dir)
+{
+	DIR *folder = opendir(dir);
+	struct dirent *entry;
+	char path[600];
+	int err = 0;
+
+	if (!folder)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		if (entry->d_type == DT_DIR ? pins_remove(path) : unlink(path) && errno != ENOENT)
+			err = -errno;
+	}
+	closedir(folder);
+	if (rmdir(dir) && errno != ENOENT)
+		err = -errno;
+	return err;
+}
+
+int kernel_detach_all(const char *pin_dir, struct diags *diags)
+{
+	struct kernel *kernel = NULL;
+	struct kernel_device *list = NULL;
+	size_t count = 0;
+	int err;
+
+	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
+	if (!kernel_open(pin_dir, &kernel)) {
+		if (!kernel_devices(NULL, kernel, &list, &count))
+			for (size_t i = 0; i < count; i++)
+				kernel_detach(kernel, list[i].ifindex);
+		talloc_free(list);
+		kernel_close(kernel);
+	}
+	err = pins_remove(pin_dir);
+	if (err)
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot remove the pins: %s",
+			 strerror(-err));
+	return err;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share, and nobody else sees. */
+#pragma once
+#include "kernel.h"
+
+#include <stddef.h>
+
+/* In the order of bpf/maps.h. */
+enum map_id {
+	MAP_ACTIVE,
+	MAP_CONTROL,
+	MAP_REVISIONS,
+	MAP_SERVICES,
+	MAP_RULES,
+	MAP_SLOTS,
+	MAP_MEMBERS,
+	MAP_VERSIONS,
+	MAP_RINGS,
+	MAP_ENDPOINTS,
+	MAP_FLOWS4,
+	MAP_FLOWS6,
+	MAP_FRAGMENTS,
+	MAP_STATS,
+	MAP_VERDICTS,
+	MAP_DEVICES,
+	MAP_TXDEVS,
+	MAP_COUNT,
+};
+
+struct map {
+	int fd; /* -1 when not open */
+	uint32_t entries, key_size, value_size;
+	void *data; /* mapped, when the map can be; NULL else */
+	size_t size;
+};
+
+struct kernel {
+	char pin_dir[256];
+	struct map map[MAP_COUNT];
+};
+
+extern const char *const map_names[MAP_COUNT]; /* "active": the pin, and the map's name without "sl_" */
+
+#define MAPPED(kernel, id, type) ((type *)(kernel)->map[id].data)
+
+static inline struct sl_control *control_of(const struct kernel *kernel)
+{
+	return MAPPED(kernel, MAP_CONTROL, struct sl_control);
+}
+
+static inline struct sl_revision *revision_place(const struct kernel *kernel, uint32_t number)
+{
+	return MAPPED(kernel, MAP_REVISIONS, struct sl_revision) + (number & (SL_PLACES - 1));
+}
+
+/* How many slots a table of this kernel's has: what the maps were made with. */
+uint32_t kernel_slots(const struct kernel *kernel);
+
+/* Waits until no packet that was under way at the call is any longer. 0 or -errno. */
+int kernel_grace(void);
+
+/* The IPv4-mapped form that the tables use. */
+void addr_to_words(const struct addr *addr, uint32_t ret_words[4]);
+void addr_from_words(const uint32_t words[4], struct addr *ret_addr);
+
+/* Calls `each` for every entry of a hash map, in batches; stops at the first non-zero return, which it gives. */
+int map_walk(const struct map *map, int (*each)(void *context, void *key, void *value),
+	     void *context);
+
+int path_join(char *path, size_t size, const char *dir, const char *name);
+
+/* Whether XDP frames can be sent out of the interface (its driver's own word); -ENOTSUP when the kernel cannot say. */
+int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
+
+/* --- index.c: bytes to number, open addressing --- */
+struct index;
+struct index *index_new(void *parent, size_t expected);
+/* -ENOENT when there is none. The key's bytes must outlive the index. */
+int index_find(const struct index *index, const void *key, size_t size, uint32_t *ret_value);
+int index_put(struct index *index, const void *key, size_t size, uint32_t value);
+
+/* --- arena.c: runs of free places in a table --- */
+struct arena {
+	uint8_t *used; /* one byte a place */
+	uint32_t size;
+	uint32_t cursor;
+	bool wrapped; /* a place may be handed out that was free only since a moment ago: wait for a grace period */
+};
+int arena_init(void *parent, struct arena *arena, uint32_t size, uint32_t cursor);
+void arena_mark(struct arena *arena, uint32_t base, uint32_t count);
+uint32_t arena_free(const struct arena *arena);
+/* -ENOSPC when there is no such run. */
+int arena_take(struct arena *arena, uint32_t count, uint32_t *ret_base);

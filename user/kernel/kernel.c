@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel.h"
+
+#include "../base/cleanup.h"
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *const map_names[MAP_COUNT] = {
+	"active", "control",   "revisions", "services", "rules",     "slots",
+	"members", "versions", "rings",     "endpoints", "flows4",   "flows6",
+	"fragments", "stats",  "verdicts",  "devices",  "txdevs",
+};
+
+int path_join(char *path, size_t size, const char *dir, const char *name)
+{
+	int length = snprintf(path, size, "%s/%s", dir, name);
+
+	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
+void addr_to_words(const struct addr *addr, uint32_t ret_words[4])
+{
+	if (addr->family == 6) {
+		memcpy(ret_words, addr->bytes, 16);
+		return;
+	}
+	ret_words[0] = ret_words[1] = 0;
+	ret_words[2] = htonl(0xffff);
+	memcpy(&ret_words[3], addr->bytes, 4);
+}
+
+void addr_from_words(const uint32_t words[4], struct addr *ret_addr)
+{
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	if (!words[0] && !words[1] && words[2] == htonl(0xffff)) {
+		ret_addr->family = 4;
+		memcpy(ret_addr->bytes, &words[3], 4);
+		return;
+	}
+	ret_addr->family = 6;
+	memcpy(ret_addr->bytes, words, 16);
+}
+
+/*
+ * MEMBARRIER_CMD_GLOBAL is synchronize_rcu: when it returns, every packet that was in a door has left it. Kernels that
+ * run tickless CPUs refuse it; a second is then longer than any packet stays.
+ */
+int kernel_grace(void)
+{
+	const struct timespec second = { .tv_sec = 1 };
+
+	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		return 0;
+	return nanosleep(&second, NULL) ? -errno : 0;
+}
+
+static int map_open(const char *pin_dir, enum map_id id, struct map *map)
+{
+	struct bpf_map_info info = {};
+	uint32_t info_size = sizeof(info);
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, map_names[id]);
+
+	if (err)
+		return err;
+	map->fd = bpf_obj_get(path);
+	if (map->fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(map->fd, &info, &info_size))
+		return -errno;
+	map->entries = info.max_entries;
+	map->key_size = info.key_size;
+	map->value_size = info.value_size;
+	if (!(info.map_flags & BPF_F_MMAPABLE))
+		return 0;
+
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	map->size = ((size_t)map->entries * map->value_size + page - 1) / page * page;
+	map->data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+	if (map->data == MAP_FAILED) {
+		map->data = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (!kernel)
+		return;
+	for (int i = 0; i < MAP_COUNT; i++) {
+		if (kernel->map[i].data)
+			munmap(kernel->map[i].data, kernel->map[i].size);
+		if (kernel->map[i].fd >= 0)
+			close(kernel->map[i].fd);
+	}
+	free(kernel);
+}
+
+static void cleanup_kernel_p(struct kernel **kernel)
+{
+	kernel_close(*kernel);
+}
+
+/* Another layout under the same names must not be read as ours, whatever number it says it has. */
+static bool layout_fits(const struct kernel *kernel)
+{
+	static const struct {
+		enum map_id id;
+		uint32_t key, value;
+	} wanted[] = {
+		{ MAP_ACTIVE, 4, 4 },
+		{ MAP_CONTROL, 4, sizeof(struct sl_control) },
+		{ MAP_REVISIONS, 4, sizeof(struct sl_revision) },
+		{ MAP_SERVICES, sizeof(struct sl_service_key), sizeof(struct sl_service) },
+		{ MAP_RULES, 4, sizeof(struct sl_rule) },
+		{ MAP_SLOTS, 4, sizeof(struct sl_slots) },
+		{ MAP_MEMBERS, 4, sizeof(struct sl_pair) },
+		{ MAP_VERSIONS, 4, sizeof(struct sl_version) },
+		{ MAP_RINGS, 4, sizeof(struct sl_pair) },
+		{ MAP_ENDPOINTS, 4, sizeof(struct sl_endpoint) },
+		{ MAP_FLOWS4, sizeof(struct sl_tuple4), sizeof(struct sl_flow) },
+		{ MAP_FLOWS6, sizeof(struct sl_tuple6), sizeof(struct sl_flow) },
+		{ MAP_STATS, 4, sizeof(struct sl_stats) },
+		{ MAP_VERDICTS, 4, sizeof(struct sl_counters) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		const struct map *map = &kernel->map[wanted[i].id];
+
+		if (map->key_size != wanted[i].key || map->value_size != wanted[i].value)
+			return false;
+	}
+	return kernel->map[MAP_REVISIONS].entries == SL_PLACES;
+}
+
+int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
+{
+	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel = calloc(1, sizeof(*kernel));
+
+	if (!kernel)
+		return -ENOMEM;
+	for (int i = 0; i < MAP_COUNT; i++)
+		kernel->map[i].fd = -1;
+	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
+	if (strlen(pin_dir) >= sizeof(kernel->pin_dir))
+		return -ENAMETOOLONG;
+	strcpy(kernel->pin_dir, pin_dir);
+	for (int i = 0; i < MAP_COUNT; i++) {
+		int err = map_open(pin_dir, i, &kernel->map[i]);
+
+		if (err)
+			return err;
+	}
+	if (!layout_fits(kernel) || control_of(kernel)->abi != SL_ABI)
+		return -EPROTO;
+	*ret_kernel = TAKE_PTR(kernel);
+	return 0;
+}
+
+uint32_t kernel_slots(const struct kernel *kernel)
+{
+	return control_of(kernel)->slots;
+}
+
+/* --- revisions --- */
+
+uint32_t kernel_active(const struct kernel *kernel)
+{
+	return __atomic_load_n(MAPPED(kernel, MAP_ACTIVE, uint32_t), __ATOMIC_ACQUIRE);
+}
+
+bool kernel_is_hot(const struct kernel *kernel, uint32_t revision)
+{
+	return revision && revision_place(kernel, revision)->number == revision;
+}
+
+uint32_t kernel_obeyed(const struct kernel *kernel)
+{
+	uint32_t active = kernel_active(kernel);
+
+	return kernel_is_hot(kernel, active) ? active : control_of(kernel)->fallback;
+}
+
+static int revision_order(const void *a, const void *b)
+{
+	uint32_t x = ((const struct sl_revision *)a)->number;
+	uint32_t y = ((const struct sl_revision *)b)->number;
+
+	return x < y ? -1 : x > y;
+}
+
+size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_list)
+{
+	const struct sl_revision *places = MAPPED(kernel, MAP_REVISIONS, struct sl_revision);
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < SL_PLACES && count < SL_HOT_MAX; i++)
+		if (places[i].number)
+			ret_list[count++] = places[i];
+	qsort(ret_list, count, sizeof(*ret_list), revision_order);
+	return count;
+}
+
+/*
+ * Everything that the revision needs is in place before the store (release); a door reads the word once a packet. The
+ * fallback follows, for the case that somebody later writes a number that is not hot.
+ */
+int kernel_flip(struct kernel *kernel, uint32_t revision)
+{
+	if (!kernel_is_hot(kernel, revision))
+		return -ENOENT;
+	__atomic_store_n(MAPPED(kernel, MAP_ACTIVE, uint32_t), revision, __ATOMIC_RELEASE);
+	__atomic_store_n(&control_of(kernel)->fallback, revision, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* --- looking inside --- */
+
+static int percpu_sum(const struct map *map, uint32_t key, void *ret_sum)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ uint64_t *values = NULL;
+	uint64_t *sum = ret_sum;
+	size_t words = map->value_size / 8;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc(cpus, map->value_size);
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(map->fd, &key, values))
+		return -errno;
+	memset(sum, 0, map->value_size);
+	for (size_t i = 0; i < words * cpus; i++)
+		sum[i % words] += values[i];
+	return 0;
+}
+
+int kernel_counters(const struct kernel *kernel, struct sl_counters ret_doors[SL_DOOR_COUNT])
+{
+	for (uint32_t door = 0; door < SL_DOOR_COUNT; door++) {
+		int err = percpu_sum(&kernel->map[MAP_VERDICTS], door, &ret_doors[door]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int kernel_stats(const struct kernel *kernel, uint32_t version, struct sl_stats *ret_stats)
+{
+	return percpu_sum(&kernel->map[MAP_STATS], version, ret_stats);
+}
+
+uint32_t kernel_version_limit(const struct kernel *kernel)
+{
+	return kernel->map[MAP_VERSIONS].entries;
+}
+
+const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t index)
+{
+	return index < kernel_version_limit(kernel) ?
+		       MAPPED(kernel, MAP_VERSIONS, struct sl_version) + index :
+		       NULL;
+}
+
+int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index)
+{
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
+		const struct sl_version *version = kernel_version(kernel, i);
+
+		if (version->used && !strncmp(version->key, key, sizeof(version->key) - 1)) {
+			*ret_index = i;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+uint32_t kernel_endpoint_limit(const struct kernel *kernel)
+{
+	return kernel->map[MAP_ENDPOINTS].entries;
+}
+
+const struct sl_endpoint *kernel_endpoint(const struct kernel *kernel, uint32_t index)
+{
+	return index < kernel_endpoint_limit(kernel) ?
+		       MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint) + index :
+		       NULL;
+}
+
+uint32_t kernel_ring_word(const struct kernel *kernel, uint32_t version, uint32_t place)
+{
+	uint32_t at = (uint32_t)kernel_version(kernel, version)->ring + place;
+
+	if (at / 2 >= kernel->map[MAP_RINGS].entries)
+		return UINT32_MAX;
+	return MAPPED(kernel, MAP_RINGS, struct sl_pair)[at / 2].at[at & 1];
+}
+
+#define BATCH 1024
+
+int map_walk(const struct map *map, int (*each)(void *context, void *key, void *value),
+	     void *context)
+{
+	_cleanup_free_ char *keys = malloc((size_t)BATCH * map->key_size);
+	_cleanup_free_ char *values = malloc((size_t)BATCH * map->value_size);
+	uint32_t cursor = 0, count;
+	void *in = NULL;
+	int err = 0, end = 0;
+
+	if (!keys || !values)
+		return -ENOMEM;
+	while (!err && !end) {
+		count = BATCH;
+		end = bpf_map_lookup_batch(map->fd, in, &cursor, keys, values, &count, NULL);
+		if (end && errno != ENOENT)
+			return -errno;
+		in = &cursor;
+		for (uint32_t i = 0; i < count && !err; i++)
+			err = each(context, keys + (size_t)i * map->key_size,
+				   values + (size_t)i * map->value_size);
+	}
+	return err;
+}
+
+static int walk_count(void *context, void *key, void *value)
+{
+	++*(uint32_t *)context;
+	return 0;
+}
+
+static uint32_t hash_used(const struct map *map)
+{
+	uint32_t count = 0;
+
+	return map_walk(map, walk_count, &count) ? 0 : count;
+}
+
+static uint32_t versions_used(const struct kernel *kernel)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++)
+		count += kernel_version(kernel, i)->used != 0;
+	return count;
+}
+
+static uint32_t endpoints_used(const struct kernel *kernel)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < kernel_endpoint_limit(kernel); i++)
+		count += kernel_endpoint(kernel, i)->used != 0;
+	return count;
+}
+
+static uint32_t ring_words_used(const struct kernel *kernel)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++)
+		count += kernel_version(kernel, i)->ring >> 32;
+	return count;
+}
+
+size_t kernel_fill(const struct kernel *kernel, bool with_flows, struct kernel_fill *ret_fill)
+{
+	struct sl_revision hot[SL_HOT_MAX];
+	size_t count = 0;
+
+#define FILL(id, n, total) \
+	ret_fill[count++] = (struct kernel_fill){ map_names[id], (n), (total) }
+	FILL(MAP_REVISIONS, kernel_revisions(kernel, hot), SL_HOT_MAX);
+	FILL(MAP_SERVICES, hash_used(&kernel->map[MAP_SERVICES]),
+	     kernel->map[MAP_SERVICES].entries);
+	FILL(MAP_VERSIONS, versions_used(kernel), kernel_version_limit(kernel));
+	FILL(MAP_ENDPOINTS, endpoints_used(kernel), kernel_endpoint_limit(kernel));
+	FILL(MAP_RINGS, ring_words_used(kernel), kernel->map[MAP_RINGS].entries * 2);
+	FILL(MAP_DEVICES, hash_used(&kernel->map[MAP_DEVICES]), kernel->map[MAP_DEVICES].entries);
+	if (with_flows) {
+		FILL(MAP_FLOWS4, hash_used(&kernel->map[MAP_FLOWS4]),
+		     kernel->map[MAP_FLOWS4].entries);
+		FILL(MAP_FLOWS6, hash_used(&kernel->map[MAP_FLOWS6]),
+		     kernel->map[MAP_FLOWS6].entries);
+		FILL(MAP_FRAGMENTS, hash_used(&kernel->map[MAP_FRAGMENTS]),
+		     kernel->map[MAP_FRAGMENTS].entries);
+	}
+#undef FILL
+	return count;
+}

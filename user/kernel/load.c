@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel.h"
+
+#include "../base/cleanup.h"
+#include "internal.h"
+#include "sluice_tc.skel.h"
+#include "sluice_xdp.skel.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#define BPF_ROOT "/sys/fs/bpf"
+
+/* libbpf's last words, for the one who has to read why the verifier said no. */
+static char load_log[4096];
+
+static int log_keep(enum libbpf_print_level level, const char *format, va_list args)
+{
+	size_t length = strlen(load_log);
+	char line[1024];
+
+	if (level > LIBBPF_WARN)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	if (length + strlen(line) >= sizeof(load_log)) {
+		/* The end of a verifier's log says what is wrong: the beginning goes. */
+		memmove(load_log, load_log + sizeof(load_log) / 2, sizeof(load_log) / 2);
+		load_log[sizeof(load_log) / 2] = 0;
+		length = strlen(load_log);
+	}
+	snprintf(load_log + length, sizeof(load_log) - length, "%s", line);
+	return 0;
+}
+
+static int bpffs_mount(const char *pin_dir, struct diags *diags)
+{
+	struct statfs fs;
+
+	if (strncmp(pin_dir, BPF_ROOT, strlen(BPF_ROOT)) ||
+	    (!statfs(BPF_ROOT, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC))
+		return 0;
+	if (mount("bpf", BPF_ROOT, "bpf", 0, NULL)) {
+		int err = -errno;
+
+		diag_add(diags, DIAG_ERROR, BPF_ROOT, 0, 0, NULL,
+			 "no BPF file system, and it cannot be mounted: %s", strerror(-err));
+		return err;
+	}
+	return 0;
+}
+
+static int pin_dir_make(const char *pin_dir, struct diags *diags)
+{
+	char path[320];
+	int err = bpffs_mount(pin_dir, diags);
+
+	if (err)
+		return err;
+	if ((mkdir(pin_dir, 0700) && errno != EEXIST) || path_join(path, sizeof(path), pin_dir, "links") ||
+	    (mkdir(path, 0700) && errno != EEXIST)) {
+		err = -errno;
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot make the folder of pins: %s",
+			 strerror(-err));
+		return err;
+	}
+	return 0;
+}
+
+/* --- sizes --- */
+
+static uint32_t at_least(uint64_t wanted, uint32_t least)
+{
+	return wanted > UINT32_MAX ? UINT32_MAX : wanted > least ? wanted : least;
+}
+
+static uint32_t map_entries(const struct kernel_settings *settings, enum map_id id)
+{
+	uint64_t groups = settings->slots / SL_SLOTS_PER_GROUP;
+
+	switch (id) {
+	case MAP_SERVICES: /* one revision more than stays: the one being written */
+		return at_least((uint64_t)settings->services * (SL_HOT_MIN + 1), 1024);
+	case MAP_RULES:
+		return at_least((uint64_t)settings->services * 4, 16384);
+	case MAP_SLOTS: /* tables are shared by content: 512 different ones */
+		return at_least(groups * 512, 4096);
+	case MAP_MEMBERS:
+		return at_least((uint64_t)settings->services * 16, 65536);
+	case MAP_VERSIONS:
+	case MAP_STATS:
+		return settings->versions;
+	case MAP_RINGS: /* pairs: 512 words a version in the mean */
+		return at_least((uint64_t)settings->versions * 256, 65536);
+	case MAP_ENDPOINTS:
+		return settings->endpoints;
+	case MAP_FLOWS4:
+	case MAP_FLOWS6: /* two entries a connection */
+		return at_least((uint64_t)settings->flows * 2, 128);
+	default:
+		return 0; /* as bpf/maps.h says */
+	}
+}
+
+/* A map that is pinned already keeps its size: the flows in it are worth more than a larger table. */
+static uint32_t map_pinned_entries(const char *path)
+{
+	_cleanup_close_ int fd = bpf_obj_get(path);
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.max_entries : 0;
+}
+
+static int map_prepare(const char *pin_dir, const struct kernel_settings *settings, enum map_id id,
+		       struct bpf_map *map, struct diags *diags)
+{
+	uint32_t wanted = map_entries(settings, id), pinned;
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, map_names[id]);
+
+	if (err)
+		return err;
+	pinned = map_pinned_entries(path);
+	if (pinned && wanted && pinned != wanted && diags)
+		diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
+			 "stays at %u entries (%u were asked for): sluiced --detach first to change it",
+			 pinned, wanted);
+	if (pinned || wanted)
+		err = bpf_map__set_max_entries(map, pinned ? pinned : wanted);
+	return err ? err : bpf_map__set_pin_path(map, path);
+}
+
+static int maps_prepare(struct bpf_object *object, const char *pin_dir,
+			const struct kernel_settings *settings, struct diags *diags)
+{
+	for (int i = 0; i < MAP_COUNT; i++) {
+		struct bpf_map *map;
+		char name[32];
+		int err;
+
+		snprintf(name, sizeof(name), "sl_%s", map_names[i]);
+		map = bpf_object__find_map_by_name(object, name);
+		/* A door has the maps that it uses; the other brings the rest. */
+		if (!map)
+			continue;
+		err = map_prepare(pin_dir, settings, i, map, diags);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* --- doors --- */
+
+/* A program's pin is replaced by renaming over it would be best; the BPF file system cannot, so: away, and back at once. */
+static int program_pin(const char *pin_dir, const char *name, const struct bpf_program *program)
+{
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, name);
+
+	if (err)
+		return err;
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	return bpf_obj_pin(bpf_program__fd(program), path) ? -errno : 0;
+}
+
+static void settings_fill(const struct kernel_settings *settings, struct sl_settings *ret_settings)
+{
+	ret_settings->udp_idle_ns = settings->udp_idle_ms * 1000000ull;
+	ret_settings->redirect = settings->redirect;
+}
+
+static void cleanup_tc_p(struct sluice_tc **skeleton)
+{
+	if (*skeleton)
+		sluice_tc__destroy(*skeleton);
+}
+
+static void cleanup_xdp_p(struct sluice_xdp **skeleton)
+{
+	if (*skeleton)
+		sluice_xdp__destroy(*skeleton);
+}
+
+static int tc_load(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags)
+{
+	__attribute__((cleanup(cleanup_tc_p))) struct sluice_tc *skeleton = sluice_tc__open();
+	struct sl_settings chosen = {};
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	settings_fill(settings, &chosen);
+	memcpy((void *)&skeleton->rodata->settings, &chosen, sizeof(chosen));
+	err = maps_prepare(skeleton->obj, pin_dir, settings, diags);
+	if (!err)
+		err = sluice_tc__load(skeleton);
+	if (!err)
+		err = program_pin(pin_dir, "prog_tc_in", skeleton->progs.sl_tc_in);
+	return err ? err : program_pin(pin_dir, "prog_tc_out", skeleton->progs.sl_tc_out);
+}
+
+static int xdp_load(const char *pin_dir, const struct kernel_settings *settings)
+{
+	__attribute__((cleanup(cleanup_xdp_p))) struct sluice_xdp *skeleton = sluice_xdp__open();
+	struct sl_settings chosen = {};
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	settings_fill(settings, &chosen);
+	memcpy((void *)&skeleton->rodata->settings, &chosen, sizeof(chosen));
+	err = maps_prepare(skeleton->obj, pin_dir, settings, NULL);
+	if (!err)
+		err = sluice_xdp__load(skeleton);
+	return err ? err : program_pin(pin_dir, "prog_xdp", skeleton->progs.sl_xdp);
+}
+
+static int doors_load(const char *pin_dir, const struct kernel_settings *settings,
+		      struct diags *diags)
+{
+	libbpf_print_fn_t before = libbpf_set_print(log_keep);
+	int err;
+
+	load_log[0] = 0;
+	err = tc_load(pin_dir, settings, diags);
+	if (!err)
+		err = xdp_load(pin_dir, settings);
+	libbpf_set_print(before);
+	if (err)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL, "the kernel refused the data plane: %s\n%s",
+			 strerror(-err), load_log);
+	return err;
+}
+
+/* New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken for none. */
+static int control_make(const char *pin_dir, const struct kernel_settings *settings)
+{
+	struct sl_control control = { .abi = SL_ABI, .slots = settings->slots };
+	uint32_t zero = 0;
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
+
+	if (err)
+		return err;
+
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	memcpy(control.seed, settings->seed, sizeof(control.seed));
+	return fd < 0 || bpf_map_update_elem(fd, &zero, &control, BPF_ANY) ? -errno : 0;
+}
+
+/* What may change while the maps stay. The seed may not: another would move every client. */
+static void control_update(struct kernel *kernel, const struct kernel_settings *settings,
+			   struct diags *diags)
+{
+	struct sl_control *control = control_of(kernel);
+
+	control->redirect = settings->redirect;
+	control->udp_idle_ns = settings->udp_idle_ms * 1000000ull;
+	if (memcmp(control->seed, settings->seed, sizeof(control->seed)))
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "the seed in the kernel is another than the state folder's: it stays, or every client would move");
+	if (control->slots != settings->slots)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "slot tables stay at %u slots (%u were asked for): sluiced --detach first to change it",
+			 control->slots, settings->slots);
+}
+
+static int settings_check(const struct kernel_settings *settings, struct diags *diags)
+{
+	uint32_t slots = settings->slots;
+
+	if (slots >= SL_SLOTS_PER_GROUP && slots <= 65536 && !(slots & (slots - 1)) &&
+	    settings->flows && settings->services && settings->versions && settings->endpoints &&
+	    settings->endpoints <= 1u << 24 && settings->versions <= 1u << 20)
+		return 0;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+		 "sizes must be at least 1 (endpoints at most 16777216, versions 1048576), and slots a power of two from 8 to 65536; found %u",
+		 slots);
+	return -EINVAL;
+}
+
+/* `abi` is the first word of `control`; made but never finished, it is 0 and the maps hold nothing. */
+static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
+{
+	char path[320], value[256];
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info), zero = 0;
+	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
+
+	if (err)
+		return err;
+
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	if (info.value_size > sizeof(value))
+		return -EPROTO;
+	if (bpf_map_lookup_elem(fd, &zero, value))
+		return -errno;
+	memcpy(ret_abi, value, 4);
+	return 0;
+}
+
+int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
+		  struct diags *diags, struct kernel **ret_kernel)
+{
+	struct kernel *kernel;
+	uint32_t abi = 0;
+	bool is_new;
+	int err = settings_check(settings, diags);
+
+	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
+	if (!err)
+		err = pin_dir_make(pin_dir, diags);
+	if (err)
+		return err;
+	err = abi_pinned(pin_dir, &abi);
+	is_new = err == -ENOENT || (!err && !abi);
+	if ((err && !is_new) || (!is_new && abi != SL_ABI)) {
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+			 "holds maps of ABI %u, this program speaks %u: use the sluiced that made them, or sluiced --detach first",
+			 abi, SL_ABI);
+		return -EPROTO;
+	}
+	err = doors_load(pin_dir, settings, diags);
+	if (err)
+		return err;
+	if (is_new)
+		err = control_make(pin_dir, settings);
+	if (!err)
+		err = kernel_open(pin_dir, &kernel);
+	if (err) {
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot open the maps just made: %s",
+			 strerror(-err));
+		return err;
+	}
+	control_update(kernel, settings, diags);
+	*ret_kernel = kernel;
+	return 0;
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stage.h"
+
+#include "../plan/ring.h"
+#include "../plan/slots.h"
+
+#include <errno.h>
+#include <string.h>
+#include <talloc.h>
+#include <time.h>
+
+void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	size_t length = strlen(key);
+
+	memset(ret_key, 0, SL_VERSION_KEY_MAX);
+	if (length < SL_VERSION_KEY_MAX) {
+		memcpy(ret_key, key, length);
+		return;
+	}
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (uint8_t)key[i]) * 0x100000001b3u;
+	snprintf(ret_key, SL_VERSION_KEY_MAX, "%.94s~%016llx", key, (unsigned long long)hash);
+}
+
+struct usage {
+	struct stage *stage;
+	int err;
+};
+
+static int table_add(struct stage *stage, uint8_t *ordinals, uint32_t base, uint32_t size,
+		     bool is_new)
+{
+	struct stage_table *tables = talloc_realloc(stage, stage->tables, struct stage_table,
+						    stage->table_count + 1);
+
+	if (!tables)
+		return -ENOMEM;
+	stage->tables = tables;
+	tables[stage->table_count++] = (struct stage_table){ ordinals, base, size, is_new };
+	return 0;
+}
+
+/* A split of a hot revision: its places are taken, its table may serve again. */
+static int split_use(struct stage *stage, const struct sl_split *split)
+{
+	const struct map *map = &stage->kernel->map[MAP_SLOTS];
+	uint32_t groups = split->slot_mask / SL_SLOTS_PER_GROUP + 1;
+
+	if (split->flags & SL_SPLIT_NONE || split->slot_base > map->entries ||
+	    groups > map->entries - split->slot_base)
+		return 0;
+	arena_mark(&stage->members, split->member_base, split->member_count);
+	if (stage->slots.used[split->slot_base])
+		return 0;
+	arena_mark(&stage->slots, split->slot_base, groups);
+	return table_add(stage, (uint8_t *)map->data + (size_t)split->slot_base * SL_SLOTS_PER_GROUP,
+			 split->slot_base, split->slot_mask + 1, false);
+}
+
+static int service_use(void *context, void *key, void *value)
+{
+	const struct sl_service *service = value;
+	struct stage *stage = context;
+	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
+	int err = split_use(stage, &service->otherwise);
+
+	arena_mark(&stage->rules, service->rule_base, service->rule_count);
+	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
+		if (service->rule_base + i < stage->rules.size)
+			err = split_use(stage, &rules[service->rule_base + i].split);
+	return err;
+}
+
+static int stage_arenas(struct stage *stage)
+{
+	struct kernel *kernel = stage->kernel;
+	struct sl_control *control = control_of(kernel);
+
+	if (arena_init(stage, &stage->slots, kernel->map[MAP_SLOTS].entries, control->slot_cursor) ||
+	    arena_init(stage, &stage->members, kernel->map[MAP_MEMBERS].entries * 2,
+		       control->member_cursor) ||
+	    arena_init(stage, &stage->rules, kernel->map[MAP_RULES].entries,
+		       control->rule_cursor) ||
+	    arena_init(stage, &stage->rings, kernel->map[MAP_RINGS].entries * 2,
+		       control->ring_cursor))
+		return -ENOMEM;
+	return 0;
+}
+
+static int stage_indices(struct stage *stage)
+{
+	struct kernel *kernel = stage->kernel;
+
+	stage->version_index = index_new(stage, 256);
+	stage->endpoint_index = index_new(stage, 1024);
+	if (!stage->version_index || !stage->endpoint_index)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
+		const struct sl_version *version = kernel_version(kernel, i);
+
+		if (!version->used)
+			continue;
+		arena_mark(&stage->rings, (uint32_t)version->ring, version->ring >> 32);
+		if (index_put(stage->version_index, version->key, strnlen(version->key, SL_VERSION_KEY_MAX), i))
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < kernel_endpoint_limit(kernel); i++) {
+		const struct sl_endpoint *endpoint = kernel_endpoint(kernel, i);
+
+		if (endpoint->used && index_put(stage->endpoint_index, endpoint, 18, i))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
+	       struct stage **ret_stage)
+{
+	struct stage *stage = talloc_zero(parent, struct stage);
+	size_t versions = plan->version_count + 1, splits = plan->split_count + 1;
+	int err;
+
+	if (!stage)
+		return -ENOMEM;
+	stage->kernel = kernel;
+	stage->plan = plan;
+	stage->diags = diags;
+	stage->version_at = talloc_zero_array(stage, uint32_t, versions);
+	stage->ring_at = talloc_zero_array(stage, uint64_t, versions);
+	stage->ring_words = talloc_zero_array(stage, uint32_t *, versions);
+	stage->splits = talloc_zero_array(stage, struct sl_split, splits);
+	stage->members_of = talloc_zero_array(stage, uint32_t *, splits);
+	stage->new_versions = talloc_zero_array(stage, struct sl_version, versions);
+	stage->new_endpoints = talloc_zero_array(stage, struct sl_endpoint, 1);
+	err = stage->version_at && stage->ring_at && stage->ring_words && stage->splits &&
+			      stage->members_of && stage->new_versions && stage->new_endpoints ?
+		      stage_arenas(stage) :
+		      -ENOMEM;
+	if (!err)
+		err = stage_indices(stage);
+	if (!err)
+		err = map_walk(&kernel->map[MAP_SERVICES], service_use, stage);
+	if (err) {
+		talloc_free(stage);
+		return err;
+	}
+	*ret_stage = stage;
+	return 0;
+}
+
+/* --- versions, endpoints, rings --- */
+
+static int full(struct stage *stage, const char *map, const char *option, uint32_t size)
+{
+	diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
+		 "the map '%s' is full (%u): start sluiced with a larger %s, after sluice detach", map, size,
+		 option);
+	return -ENOSPC;
+}
+
+static int version_take(struct stage *stage, size_t at, bool known_only)
+{
+	const struct sl_version *versions = MAPPED(stage->kernel, MAP_VERSIONS, struct sl_version);
+	struct sl_version *fresh = &stage->new_versions[at];
+	uint32_t limit = kernel_version_limit(stage->kernel);
+	char key[SL_VERSION_KEY_MAX];
+
+	version_key_pack(stage->plan->versions[at].key, key);
+	if (!index_find(stage->version_index, key, strlen(key), &stage->version_at[at]))
+		return 0;
+	stage->version_at[at] = UINT32_MAX;
+	if (known_only)
+		return 0;
+	while (stage->next_version < limit && versions[stage->next_version].used)
+		stage->next_version++;
+	if (stage->next_version == limit)
+		return full(stage, "versions", "--versions", limit);
+	stage->version_at[at] = stage->next_version++;
+	memcpy(fresh->key, key, sizeof(key));
+	fresh->used = 1;
+	return index_put(stage->version_index, fresh->key, strlen(fresh->key), stage->version_at[at]);
+}
+
+/* An address without an index gets one that no live flow can name: never used, or freed by the sweep. */
+static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoint,
+			 uint32_t *ret_index)
+{
+	const struct sl_endpoint *table = MAPPED(stage->kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	uint32_t limit = kernel_endpoint_limit(stage->kernel);
+	struct sl_endpoint *fresh = talloc_zero(stage, struct sl_endpoint);
+
+	if (!fresh)
+		return -ENOMEM;
+	addr_to_words(&endpoint->addr, fresh->addr);
+	fresh->port = __builtin_bswap16(endpoint->port);
+	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+		fresh->port = endpoint->port;
+	fresh->used = 1;
+	if (!index_find(stage->endpoint_index, fresh, 18, ret_index)) {
+		talloc_free(fresh);
+		return 0;
+	}
+	while (stage->next_endpoint < limit && table[stage->next_endpoint].used)
+		stage->next_endpoint++;
+	if (stage->next_endpoint == limit)
+		return full(stage, "endpoints", "--endpoints", limit);
+	*ret_index = stage->next_endpoint++;
+
+	size_t count = talloc_array_length(stage->new_endpoints);
+	struct sl_endpoint *list = stage->new_endpoints;
+
+	/* The list is by order of indices taken: entry n has index ... of `retired_s` until it is written. */
+	fresh->retired_s = *ret_index;
+	list = talloc_realloc(stage, list, struct sl_endpoint, count + 1);
+	if (!list)
+		return -ENOMEM;
+	stage->new_endpoints = list;
+	list[count] = *fresh;
+	return index_put(stage->endpoint_index, fresh, 18, *ret_index);
+}
+
+static bool ring_is(const struct kernel *kernel, uint64_t ring, const uint32_t *words,
+		    uint32_t size)
+{
+	const uint32_t *table = MAPPED(kernel, MAP_RINGS, uint32_t);
+
+	if (ring >> 32 != size || (uint32_t)ring + (uint64_t)size > kernel->map[MAP_RINGS].entries * 2ull)
+		return false;
+	return !memcmp(table + (uint32_t)ring, words, (size_t)size * 4);
+}
+
+static int ring_take(struct stage *stage, size_t at, const struct ring_member *members,
+		     size_t count)
+{
+	uint32_t size = ring_size(members, count), base;
+	uint32_t *words = talloc_array(stage, uint32_t, size + 1);
+	uint64_t now = stage->new_versions[at].used ?
+			       0 :
+			       kernel_version(stage->kernel, stage->version_at[at])->ring;
+	int err;
+
+	if (!words)
+		return -ENOMEM;
+	stage->ring_at[at] = now;
+	if (!size) {
+		stage->ring_at[at] = 0;
+		return 0;
+	}
+	err = ring_fill(members, count, words, size);
+	if (err || ring_is(stage->kernel, now, words, size))
+		return err;
+	if (arena_take(&stage->rings, size, &base))
+		return full(stage, "rings", "--endpoints", stage->rings.size);
+	stage->ring_at[at] = base | (uint64_t)size << 32;
+	stage->ring_words[at] = words;
+	return 0;
+}
+
+static int version_members(struct stage *stage, size_t at)
+{
+	const struct plan_version *version = &stage->plan->versions[at];
+	struct ring_member *members =
+		talloc_array(stage, struct ring_member, version->endpoint_count + 1);
+	int err = members ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < version->endpoint_count; i++) {
+		const struct plan_endpoint *endpoint = &version->endpoints[i];
+
+		members[i] = (struct ring_member){
+			.addr = endpoint->addr, .port = endpoint->port, .weight = endpoint->weight
+		};
+		err = endpoint_take(stage, endpoint, &members[i].value);
+	}
+	return err ? err : ring_take(stage, at, members, version->endpoint_count);
+}
+
+int stage_members(struct stage *stage, bool known_only)
+{
+	for (size_t i = 0; i < stage->plan->version_count; i++) {
+		int err = version_take(stage, i, known_only);
+
+		if (!err && stage->version_at[i] != UINT32_MAX)
+			err = version_members(stage, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int stage_write_members(struct stage *stage)
+{
+	struct kernel *kernel = stage->kernel;
+	struct sl_endpoint *endpoints = MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	struct sl_version *versions = MAPPED(kernel, MAP_VERSIONS, struct sl_version);
+	uint32_t *rings = MAPPED(kernel, MAP_RINGS, uint32_t);
+
+	if (stage->rings.wrapped) {
+		int err = kernel_grace();
+
+		if (err)
+			return err;
+	}
+	for (size_t i = 1; i < talloc_array_length(stage->new_endpoints); i++) {
+		struct sl_endpoint fresh = stage->new_endpoints[i];
+		uint32_t index = fresh.retired_s;
+
+		fresh.retired_s = 0;
+		endpoints[index] = fresh;
+	}
+	for (size_t i = 0; i < stage->plan->version_count; i++) {
+		struct sl_version *version;
+		uint64_t ring = stage->ring_at[i];
+
+		if (stage->version_at[i] == UINT32_MAX)
+			continue;
+		version = &versions[stage->version_at[i]];
+		if (stage->ring_words[i])
+			memcpy(rings + (uint32_t)ring, stage->ring_words[i], (ring >> 32) * 4);
+		if (stage->new_versions[i].used)
+			*version = stage->new_versions[i];
+		if (version->ring != ring)
+			__atomic_store_n(&version->ring, ring, __ATOMIC_RELEASE);
+	}
+	control_of(kernel)->ring_cursor = stage->rings.cursor;
+	return 0;
+}
+
+/* --- splits --- */
+
+static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uint32_t *ret_base)
+{
+	uint32_t groups = size / SL_SLOTS_PER_GROUP + (size < SL_SLOTS_PER_GROUP);
+
+	for (size_t i = 0; i < stage->table_count; i++) {
+		if (stage->tables[i].size == size && !memcmp(stage->tables[i].ordinals, ordinals, size)) {
+			*ret_base = stage->tables[i].base;
+			return 0;
+		}
+	}
+	if (arena_take(&stage->slots, groups, ret_base))
+		return full(stage, "slots", "--services", stage->slots.size);
+	return table_add(stage, ordinals, *ret_base, size, true);
+}
+
+static int split_table(struct stage *stage, const uint32_t *weights, size_t count,
+		       struct sl_split *split)
+{
+	uint32_t size = count > 1 ? kernel_slots(stage->kernel) : 1;
+	uint8_t *ordinals = talloc_zero_array(stage, uint8_t, size + SL_SLOTS_PER_GROUP);
+	int err = ordinals ? slots_fill(weights, count, ordinals, size) : -ENOMEM;
+
+	if (!err)
+		err = table_take(stage, ordinals, size, &split->slot_base);
+	split->slot_mask = size - 1;
+	return err;
+}
+
+/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. */
+static int split_stage(struct stage *stage, size_t at)
+{
+	const struct plan_split *from = &stage->plan->splits[at];
+	struct sl_split *split = &stage->splits[at];
+	uint32_t *members = talloc_array(stage, uint32_t, from->count + 1);
+	uint32_t heavy = 0, only = 0;
+	int err;
+
+	if (!members)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->count; i++) {
+		members[i] = stage->version_at[from->versions[i]] |
+			     (from->weights[i] ? 0 : SL_MEMBER_NO_WEIGHT);
+		heavy += from->weights[i] > 0;
+		only = from->weights[i] > 0 ? i : only;
+	}
+	split->flags = (from->by_client ? SL_SPLIT_BY_CLIENT : 0) | (from->spill ? SL_SPLIT_SPILL : 0);
+	if (!heavy) {
+		split->flags |= SL_SPLIT_NONE;
+		return 0;
+	}
+	/* One version alone needs no table of thousands of equal slots. */
+	if (heavy == 1) {
+		members[0] = members[only];
+		split->member_count = 1;
+		err = split_table(stage, &(uint32_t){ 1 }, 1, split);
+	} else {
+		split->member_count = from->count;
+		err = split_table(stage, from->weights, from->count, split);
+	}
+	if (err)
+		return err;
+	stage->members_of[at] = members;
+	if (arena_take(&stage->members, split->member_count, &split->member_base))
+		return full(stage, "members", "--services", stage->members.size);
+	return 0;
+}
+
+int stage_splits(struct stage *stage)
+{
+	for (size_t i = 0; i < stage->plan->split_count; i++) {
+		int err = split_stage(stage, i);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int stage_write_splits(struct stage *stage)
+{
+	struct kernel *kernel = stage->kernel;
+	uint8_t *slots = MAPPED(kernel, MAP_SLOTS, uint8_t);
+	uint32_t *members = MAPPED(kernel, MAP_MEMBERS, uint32_t);
+
+	if (stage->slots.wrapped || stage->members.wrapped || stage->rules.wrapped) {
+		int err = kernel_grace();
+
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < stage->table_count; i++) {
+		const struct stage_table *table = &stage->tables[i];
+
+		if (table->is_new)
+			memcpy(slots + (size_t)table->base * SL_SLOTS_PER_GROUP, table->ordinals,
+			       table->size);
+	}
+	for (size_t i = 0; i < stage->plan->split_count; i++)
+		if (stage->members_of[i])
+			memcpy(members + stage->splits[i].member_base, stage->members_of[i],
+			       stage->splits[i].member_count * 4u);
+	control_of(kernel)->slot_cursor = stage->slots.cursor;
+	control_of(kernel)->member_cursor = stage->members.cursor;
+	control_of(kernel)->rule_cursor = stage->rules.cursor;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A revision on its way into the kernel: first everything is found room for, in memory alone, then written. So a plan
+ * that does not fit changes nothing.
+ */
+#pragma once
+#include "internal.h"
+
+struct stage_table {
+	uint8_t *ordinals; /* content, for finding an equal one */
+	uint32_t base, size; /* groups, slots */
+	bool is_new;
+};
+
+struct stage {
+	struct kernel *kernel;
+	const struct plan *plan;
+	struct diags *diags;
+	struct arena slots, members, rules, rings;
+	struct stage_table *tables; /* every distinct table, of hot revisions and new */
+	size_t table_count;
+	struct index *version_index; /* packed key -> index */
+	struct index *endpoint_index; /* address and port -> index */
+	struct sl_version *new_versions; /* by index; key[0] 0: as it is in the kernel */
+	struct sl_endpoint *new_endpoints;
+	uint32_t *version_at; /* plan version -> kernel index */
+	uint64_t *ring_at;    /* plan version -> packed ring */
+	uint32_t **ring_words; /* plan version -> words to write, NULL: the ring stays */
+	struct sl_split *splits; /* plan split -> kernel split */
+	uint32_t **members_of;	 /* plan split -> its members, for writing */
+	uint32_t next_version, next_endpoint;
+};
+
+/* The key as the versions map holds it: whole, or shortened with a hash of the whole. */
+void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX]);
+
+/* Reads which places hot revisions and versions use. */
+int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
+	       struct stage **ret_stage);
+/* Versions, endpoints and rings that the plan names: find room. With known_only, versions that the kernel does not have are left out. */
+int stage_members(struct stage *stage, bool known_only);
+/* Split tables. */
+int stage_splits(struct stage *stage);
+/* Writes endpoints and rings, then the one store a version. */
+int stage_write_members(struct stage *stage);
+int stage_write_splits(struct stage *stage);
+
+/* --- tables.c, for the audit too --- */
+void rule_fill(const struct prefix *source, const struct sl_split *split, struct sl_rule *ret_rule);
+void service_key_fill(const struct plan_service *service, uint32_t revision,
+		      struct sl_service_key *ret_key);

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel.h"
+
+#include "../base/cleanup.h"
+#include "stage.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+/* --- eviction: the oldest revisions leave when there is no more room for a new one --- */
+
+struct eviction {
+	uint32_t numbers[SL_HOT_MAX];
+	size_t count;
+	struct sl_service_key *keys; /* talloc array */
+	size_t key_count;
+};
+
+static int eviction_collect(void *context, void *key, void *value)
+{
+	struct eviction *eviction = context;
+	const struct sl_service_key *service = key;
+
+	for (size_t i = 0; i < eviction->count; i++) {
+		if (eviction->numbers[i] != service->revision)
+			continue;
+		if (eviction->key_count == talloc_array_length(eviction->keys)) {
+			eviction->keys = talloc_realloc(NULL, eviction->keys, struct sl_service_key,
+							eviction->key_count * 2 + 64);
+			if (!eviction->keys)
+				return -ENOMEM;
+		}
+		eviction->keys[eviction->key_count++] = *service;
+		return 0;
+	}
+	return 0;
+}
+
+/*
+ * Removes revisions whose places, tables and keys nothing reads any more: they have not been active since before the
+ * grace period. The directory entry goes first, so that a flip by hand finds it gone rather than half empty.
+ */
+static int revisions_remove(struct kernel *kernel, struct eviction *eviction)
+{
+	int err;
+
+	for (size_t i = 0; i < eviction->count; i++)
+		memset(revision_place(kernel, eviction->numbers[i]), 0, sizeof(struct sl_revision));
+	err = kernel_grace();
+	if (!err)
+		err = map_walk(&kernel->map[MAP_SERVICES], eviction_collect, eviction);
+	for (size_t i = 0; !err && i < eviction->key_count; i++)
+		bpf_map_delete_elem(kernel->map[MAP_SERVICES].fd, &eviction->keys[i]);
+	talloc_free(eviction->keys);
+	return err;
+}
+
+static uint32_t services_used(const struct kernel *kernel, const struct sl_revision *hot,
+			      size_t count)
+{
+	uint32_t used = 0;
+
+	for (size_t i = 0; i < count; i++)
+		used += hot[i].services;
+	return used;
+}
+
+/*
+ * Evicts down to `keep` hot revisions, never the active one nor the fallback. Done in one go for many, because each
+ * time costs a grace period: with room for SL_HOT_MAX and SL_HOT_MIN kept, one in 48 changes pays.
+ */
+static int revisions_evict(struct kernel *kernel, size_t keep)
+{
+	struct sl_revision hot[SL_HOT_MAX];
+	size_t count = kernel_revisions(kernel, hot);
+	struct eviction eviction = {};
+
+	for (size_t i = 0; i < count && count - eviction.count > keep; i++) {
+		if (hot[i].number == kernel_active(kernel) ||
+		    hot[i].number == control_of(kernel)->fallback)
+			continue;
+		eviction.numbers[eviction.count++] = hot[i].number;
+	}
+	return eviction.count ? revisions_remove(kernel, &eviction) : 0;
+}
+
+static int room_make(struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	struct sl_revision hot[SL_HOT_MAX];
+	size_t count = kernel_revisions(kernel, hot);
+	uint32_t size = kernel->map[MAP_SERVICES].entries;
+
+	if (plan->service_count > size / (SL_HOT_MIN + 1)) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "%zu VIPs and ports in one revision, room for %u: sluice detach, then start sluiced with --services %zu",
+			 plan->service_count, size / (SL_HOT_MIN + 1), plan->service_count);
+		return -ENOSPC;
+	}
+	if (count < SL_HOT_MAX && services_used(kernel, hot, count) + plan->service_count <= size)
+		return 0;
+	return revisions_evict(kernel, SL_HOT_MIN - 1);
+}
+
+/* --- services --- */
+
+void rule_fill(const struct prefix *source, const struct sl_split *split,
+		      struct sl_rule *ret_rule)
+{
+	uint32_t bits = source->len + (source->addr.family == 4 ? 96 : 0);
+
+	addr_to_words(&source->addr, ret_rule->prefix);
+	for (int i = 0; i < 4; i++) {
+		uint32_t here = bits > 32u * i ? bits - 32u * i : 0;
+
+		ret_rule->mask[i] = here >= 32 ? 0xffffffff : here ? htonl(~0u << (32 - here)) : 0;
+		ret_rule->prefix[i] &= ret_rule->mask[i];
+	}
+	ret_rule->split = *split;
+}
+
+void service_key_fill(const struct plan_service *service, uint32_t revision,
+			     struct sl_service_key *ret_key)
+{
+	memset(ret_key, 0, sizeof(*ret_key));
+	ret_key->revision = revision;
+	addr_to_words(&service->vip, ret_key->vip);
+	ret_key->port = htons(service->port);
+	ret_key->protocol = service->protocol;
+}
+
+/* Rules up to the first that matches every source; that one's split is the service's own. */
+static uint32_t service_sources(const struct plan_service *service)
+{
+	uint32_t count = 0;
+
+	while (count < service->rule_count && service->rules[count].source.addr.family)
+		count++;
+	return count;
+}
+
+static int service_stage(struct stage *stage, const struct plan_service *service,
+			 struct sl_service *ret_service)
+{
+	uint32_t count = service_sources(service);
+
+	*ret_service = (struct sl_service){ .rule_count = count };
+	if (count < service->rule_count)
+		ret_service->otherwise = stage->splits[service->rules[count].split];
+	else
+		ret_service->otherwise.flags = SL_SPLIT_NONE;
+	if (!count)
+		return 0;
+	if (arena_take(&stage->rules, count, &ret_service->rule_base)) {
+		diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "the map 'rules' is full (%u): start sluiced with a larger --services, after sluice detach",
+			 stage->rules.size);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+static void service_write_rules(struct stage *stage, const struct plan_service *service,
+				const struct sl_service *value)
+{
+	struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
+
+	for (uint32_t i = 0; i < value->rule_count; i++)
+		rule_fill(&service->rules[i].source, &stage->splits[service->rules[i].split],
+			  &rules[value->rule_base + i]);
+}
+
+/* All in one system call where the kernel has it: an insertion costs less than the way into the kernel. */
+static int services_write(struct stage *stage, const struct sl_service *values, uint32_t revision)
+{
+	const struct plan *plan = stage->plan;
+	struct sl_service_key *keys = talloc_array(stage, struct sl_service_key, plan->service_count + 1);
+	int fd = stage->kernel->map[MAP_SERVICES].fd;
+	uint32_t count = plan->service_count;
+
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->service_count; i++)
+		service_key_fill(&plan->services[i], revision, &keys[i]);
+	if (!count || !bpf_map_update_batch(fd, keys, values, &count, NULL))
+		return 0;
+	for (size_t i = 0; i < plan->service_count; i++)
+		if (bpf_map_update_elem(fd, &keys[i], &values[i], BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+struct strays {
+	uint32_t revision;
+	const struct stage *stage;
+	struct index *wanted;
+	struct eviction found;
+};
+
+static int stray_collect(void *context, void *key, void *value)
+{
+	struct strays *strays = context;
+	const struct sl_service_key *service = key;
+	uint32_t at;
+
+	if (service->revision != strays->revision ||
+	    !index_find(strays->wanted, key, sizeof(*service), &at))
+		return 0;
+	strays->found.numbers[0] = strays->revision;
+	strays->found.count = 1;
+	return eviction_collect(&strays->found, key, value);
+}
+
+/* Entries of the revision that the plan does not have: left over from a write that never ended, or put there by hand. */
+static int strays_remove(struct stage *stage, uint32_t revision)
+{
+	const struct plan *plan = stage->plan;
+	struct strays strays = { .revision = revision, .stage = stage };
+	struct sl_service_key *keys = talloc_array(stage, struct sl_service_key, plan->service_count + 1);
+	int err = 0;
+
+	strays.wanted = index_new(stage, plan->service_count + 1);
+	if (!strays.wanted || !keys)
+		return -ENOMEM;
+	for (size_t i = 0; !err && i < plan->service_count; i++) {
+		service_key_fill(&plan->services[i], revision, &keys[i]);
+		err = index_put(strays.wanted, &keys[i], sizeof(keys[i]), i);
+	}
+	if (!err)
+		err = map_walk(&stage->kernel->map[MAP_SERVICES], stray_collect, &strays);
+	for (size_t i = 0; !err && i < strays.found.key_count; i++)
+		bpf_map_delete_elem(stage->kernel->map[MAP_SERVICES].fd, &strays.found.keys[i]);
+	talloc_free(strays.found.keys);
+	return err;
+}
+
+/* Room for everything, in memory alone. */
+static int plan_stage(struct kernel *kernel, const struct plan *plan, struct diags *diags,
+		      struct stage **ret_stage, struct sl_service **ret_values)
+{
+	_cleanup_talloc_ struct stage *stage = NULL;
+	struct sl_service *values;
+	int err = stage_open(NULL, kernel, plan, diags, &stage);
+
+	if (!err)
+		err = stage_members(stage, false);
+	if (!err)
+		err = stage_splits(stage);
+	if (err)
+		return err;
+	values = talloc_array(stage, struct sl_service, plan->service_count + 1);
+	for (size_t i = 0; values && !err && i < plan->service_count; i++)
+		err = service_stage(stage, &plan->services[i], &values[i]);
+	if (err || !values)
+		return err ? err : -ENOMEM;
+	*ret_stage = TAKE_PTR(stage);
+	*ret_values = values;
+	return 0;
+}
+
+/* Versions and endpoints that nothing names any more hold places until somebody asks for room. */
+static int plan_stage_hard(struct kernel *kernel, const struct plan *plan, struct diags *diags,
+			   struct stage **ret_stage, struct sl_service **ret_values)
+{
+	_cleanup_talloc_ struct diags *first = diags_new(NULL);
+	int err = first ? plan_stage(kernel, plan, first, ret_stage, ret_values) : -ENOMEM;
+
+	if (err != -ENOSPC)
+		return err;
+	err = revisions_evict(kernel, SL_HOT_MIN - 1);
+	if (!err)
+		err = kernel_flows_sweep(kernel, KERNEL_TCP_IDLE_S);
+	return err ? err : plan_stage(kernel, plan, diags, ret_stage, ret_values);
+}
+
+int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
+		 const uint8_t digest[32], struct diags *diags)
+{
+	_cleanup_talloc_ struct stage *stage = NULL;
+	struct sl_revision *place = revision_place(kernel, revision);
+	struct sl_service *values;
+	struct timespec now;
+	int err = room_make(kernel, plan, diags);
+
+	if (!err)
+		err = plan_stage_hard(kernel, plan, diags, &stage, &values);
+	if (err)
+		return err;
+
+	/* From here on the kernel changes, beside what is active: tables, then the keys that lead to them, then the entry. */
+	err = stage_write_members(stage);
+	if (!err)
+		err = stage_write_splits(stage);
+	for (size_t i = 0; !err && i < plan->service_count; i++)
+		service_write_rules(stage, &plan->services[i], &values[i]);
+	if (!err)
+		err = services_write(stage, values, revision);
+	if (!err)
+		err = strays_remove(stage, revision);
+	if (err) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL, "cannot write revision %u to the kernel: %s",
+			 revision, strerror(-err));
+		return err;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	place->services = plan->service_count;
+	place->built_ns = (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
+	memcpy(place->digest, digest, sizeof(place->digest));
+	__atomic_store_n(&place->number, revision, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	_cleanup_talloc_ struct stage *stage = NULL;
+	int err = stage_open(NULL, kernel, plan, diags, &stage);
+
+	if (!err)
+		err = stage_members(stage, true);
+	return err ? err : stage_write_members(stage);
+}
