@@ -6,9 +6,15 @@
 #include "trial.h"
 
 #include "rows_flow.h"
+#include "rows_shape.h"
+#include "rows_split.h"
+#include "rows_redirect.h"
 
-static const struct row *const tables[] = { rows_flow };
-static const size_t table_sizes[] = { sizeof(rows_flow) / sizeof(rows_flow[0]) };
+#define TABLE(rows) { rows, sizeof(rows) / sizeof(rows[0]) }
+static const struct {
+	const struct row *rows;
+	size_t count;
+} tables[] = { TABLE(rows_flow), TABLE(rows_split), TABLE(rows_shape), TABLE(rows_redirect) };
 
 static struct world the_world;
 
@@ -70,8 +76,8 @@ int main(void)
 	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		for (size_t k = 0; k < table_sizes[i]; k++)
-			count += tests_of(&tables[i][k], tests + count);
+		for (size_t k = 0; k < tables[i].count; k++)
+			count += tests_of(&tables[i].rows[k], tests + count);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_verdict_was_reached);
 	node_open();
 	world_open(&the_world, &(struct world_options){ 0 });
