@@ -319,10 +319,14 @@ static void endpoints_come_back(void **state)
 	text = slurp(f, "endpoints.yaml");
 	text[strlen(text) - 2] ^= 1;
 	spill(f, "endpoints.yaml", text, strlen(text));
-	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
-	assert_string_equal(text, "");
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), -EBADMSG);
 	assert_int_equal(f->diags->warnings, 1);
-	assert_false(is_there(f, "endpoints.yaml"));
+	assert_true(is_there(f, "endpoints.yaml"));
+	/* The damaged one is kept for whoever wants to look at it. */
+	assert_int_equal(store_set_endpoints(f->store, "new\n", f->diags), 0);
+	assert_non_null(strstr(last_text(f), "set aside as damaged/endpoints.yaml."));
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_string_equal(text, "new\n");
 }
 
 static void seed_is_made_once(void **state)
@@ -474,12 +478,24 @@ static void leftovers_are_removed(void **state)
 static void missing_folder_is_told(void **state)
 {
 	struct fixture *f = *state;
-	struct store *store = NULL;
+	struct store *store = NULL, *empty;
+	struct store_revision *list;
+	uint32_t active, previous;
+	size_t count;
+	char *text;
 
-	assert_int_equal(store_open(f, "/nowhere/at/all", false, f->diags, &store), -ENOENT);
 	assert_int_equal(store_open(f, "/nowhere/at/all", true, f->diags, &store), -ENOENT);
 	assert_null(store);
 	assert_string_equal(f->diags->list[0].file, "/nowhere/at/all");
+	/* To read it is to find nothing. */
+	assert_int_equal(store_open(f, "/nowhere/at/all", false, f->diags, &empty), 0);
+	assert_int_equal(store_list(empty, f, f->diags, &list, &count), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(store_active(empty, &active, &previous), 0);
+	assert_int_equal(active, 0);
+	assert_int_equal(store_endpoints(empty, f, f->diags, &text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(f->diags->errors, 1);
 }
 
 /* A write that fails half-way leaves the old file whole; the limit stands for a full disk. */

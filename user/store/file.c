@@ -44,6 +44,8 @@ int file_read(void *parent, int dir, const char *name, size_t limit, char **ret_
 	size_t size, done = 0;
 	int err;
 
+	if (dir < 0)
+		return -ENOENT;
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size >= INT_MAX)

@@ -74,6 +74,7 @@ static void head_put(FILE *out, const struct store_revision *revision)
 	time_t seconds = (time_t)revision->time;
 	const char *author = revision->author ? revision->author : "";
 	const char *reason = revision->reason ? revision->reason : "";
+	const char *members = revision->members ? revision->members : "";
 	char when[32] = "";
 	struct tm tm;
 
@@ -83,6 +84,7 @@ static void head_put(FILE *out, const struct store_revision *revision)
 		revision->number, revision->parent, when);
 	field_put(out, "author", author, strlen(author));
 	field_put(out, "reason", reason, strlen(reason));
+	field_put(out, "members", members, strlen(members));
 	changed_put(out, revision->summary ? revision->summary : "");
 }
 
@@ -173,7 +175,7 @@ static int changed_take(char *cursor, const char **ret_summary)
 int head_parse(char *head, struct store_revision *ret_revision)
 {
 	struct store_revision revision = { 0 };
-	char *cursor = head, *author, *reason;
+	char *cursor = head, *author, *reason, *members;
 
 	if (number_parse(field_take(&cursor, "sluice revision"), &revision.number) ||
 	    number_parse(field_take(&cursor, "parent"), &revision.parent) ||
@@ -181,11 +183,13 @@ int head_parse(char *head, struct store_revision *ret_revision)
 		return -EBADMSG;
 	author = field_take(&cursor, "author");
 	reason = field_take(&cursor, "reason");
-	if (!author || !reason || unescape(author) || unescape(reason) ||
-	    changed_take(cursor, &revision.summary))
+	members = field_take(&cursor, "members");
+	if (!author || !reason || !members || unescape(author) || unescape(reason) ||
+	    unescape(members) || changed_take(cursor, &revision.summary))
 		return -EBADMSG;
 	revision.author = author;
 	revision.reason = reason;
+	revision.members = members;
 	*ret_revision = revision;
 	return 0;
 }

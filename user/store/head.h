@@ -7,6 +7,7 @@
  *   # time 2026-01-31T23:59:59Z
  *   # author ann
  *   # reason a newline is \n, a backslash \\, any other control character \x07
+ *   # members 5f70...
  *   # changed ~ reviews.default: v1 90, v3 10 (was v1 100)      one for each line of the summary
  */
 #pragma once

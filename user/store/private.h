@@ -13,6 +13,7 @@ struct store {
 	int dir;       /* the state folder */
 	int revisions; /* its folder of revisions */
 	int lock;      /* -1: not locked */
+	bool has_bad_endpoints; /* found by reading; set aside when a good one takes their place */
 };
 
 /* Every writer asks first: a change without the lock would race another process. 0 or -ENOLCK. */

@@ -70,7 +70,7 @@ static int numbers_read(void *parent, int dir, const char *path, bool with_suffi
 	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	int err = stream || errno == ENOENT ? 0 : -errno;
+	int err = stream || dir < 0 || errno == ENOENT ? 0 : -errno;
 
 	while (stream && !err && (entry = readdir(stream))) {
 		uint32_t number = revision_number(entry->d_name, with_suffix);

@@ -86,10 +86,15 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	err = folder_open(AT_FDCWD, store->path, create, &store->dir);
 	if (!err)
 		err = folder_open(store->dir, REVISIONS_DIR, create, &store->revisions);
-	if (err)
+	if (err == -ENOENT && !create) {
+		/* Both descriptors stay closed or the folder has no revisions: either reads as empty. */
+		diag_add(diags, DIAG_NOTE, store->path, 0, 0, NULL,
+			 "no state folder: nothing was applied on this node yet");
+	} else if (err) {
 		return store_complain(store, diags, store->dir < 0 ? "" : REVISIONS_DIR, err,
 				      create ? "cannot make or open the state folder"
 					     : "cannot open the state folder");
+	}
 	*ret_store = TAKE_PTR(store);
 	return 0;
 }
@@ -154,8 +159,10 @@ int store_endpoints(struct store *store, void *parent, struct diags *diags, char
 	int err = seal_read(scratch, store->dir, ENDPOINTS_FILE, true, &seal);
 
 	if (err == -EBADMSG || (!err && strcmp(seal.head, ENDPOINTS_HEAD))) {
-		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, diags);
-		err = -ENOENT;
+		store->has_bad_endpoints = true;
+		diag_add(diags, DIAG_WARNING, store->path, 0, 0, NULL,
+			 "the file " ENDPOINTS_FILE " is damaged: its content does not fit its digest");
+		return -EBADMSG;
 	}
 	if (err && err != -ENOENT)
 		return store_complain(store, diags, ENDPOINTS_FILE, err, "cannot read");
@@ -171,6 +178,9 @@ int store_set_endpoints(struct store *store, const char *text, struct diags *dia
 	uint8_t digest[STORE_DIGEST_SIZE];
 	int err = store_check_locked(store);
 
+	if (!err && store->has_bad_endpoints)
+		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, diags);
+	store->has_bad_endpoints = false;
 	if (!err)
 		err = seal_write(store->dir, ENDPOINTS_FILE, ENDPOINTS_HEAD, text, digest);
 	return err ? store_complain(store, diags, ENDPOINTS_FILE, err, "cannot write") : 0;

@@ -35,13 +35,15 @@ struct store_revision {
 	int64_t time;	       /* seconds since the epoch, UTC */
 	const char *author, *reason;
 	const char *summary;   /* what changed, lines */
+	const char *members;   /* the node's word for who may serve: equal ones need equal rings */
 	uint8_t digest[STORE_DIGEST_SIZE]; /* SHA-256 of the body */
 	const char *body;      /* NULL in listings */
 };
 
 /*
- * Opens (and with `create` makes, mode 0700, its parent must be there) the folder. -ENOENT,
- * -EACCES, ... with the reason in diags.
+ * Opens (and with `create` makes, mode 0700, its parent must be there) the folder. Without
+ * `create` a folder that is not there reads as empty, with a note. -EACCES, ... with the reason in
+ * diags.
  */
 int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	       struct store **ret_store);
@@ -78,7 +80,10 @@ int store_save(struct store *store, struct store_revision *revision, struct diag
 /* Takes a revision back that never became active. */
 int store_remove(struct store *store, uint32_t number);
 
-/* The inventory's text; "" when there is none. Damaged: set aside, named, "". */
+/*
+ * The inventory's text; "" when there is none. -EBADMSG: damaged, named in diags as a warning. The
+ * file stays until store_set_endpoints, so that nobody takes lost endpoints for none.
+ */
 int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text);
 int store_set_endpoints(struct store *store, const char *text, struct diags *diags);
 
