@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Writing one address and port over another, with every checksum that covers them. The door's own primitives
- * (door_store, door_l3_csum, door_l4_csum) do the bytes: XDP in place, tc through the helpers that know of offloads.
- * Each function returns 0, or non-zero when the kernel refused.
+ * (door_store, door_l3_csum, door_l4_csum, door_sum) do the bytes: XDP in place, tc through the helpers that know of
+ * offloads. Each function returns 0, or non-zero when the kernel refused.
  */
 #pragma once
 #include "csum.h"
@@ -51,8 +51,11 @@ static __always_inline long rewrite_packet(door_ctx *ctx, const struct pkt *pkt,
 
 	if (rewrite_addr(ctx, pkt->family, pkt->l3, is_dst, to->addr, delta))
 		return -1;
-	if (pkt->kind == PKT_FRAGMENT)
+	if (pkt->kind == PKT_FRAGMENT) {
+		if (pkt->family == 6)
+			door_sum(ctx, delta);
 		return 0;
+	}
 	if (door_l4_csum(ctx, check, delta, flags | CSUM_PSEUDO))
 		return -1;
 	if (port == to->port)

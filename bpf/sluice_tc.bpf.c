@@ -26,13 +26,23 @@ typedef struct __sk_buff door_ctx;
 #define door_load(ctx, offset, to, size) bpf_skb_load_bytes(ctx, offset, to, size)
 #define door_l3_csum(ctx, offset, delta) bpf_l3_csum_replace(ctx, offset, 0, delta, 0)
 
+/* A change that no checksum in the packet evens out: the device's own sum of the packet, if it made one, must follow. */
+#define door_sum(ctx, delta) ((void)bpf_csum_update(ctx, delta))
+
 static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __u32 delta,
 					 __u32 flags)
 {
+	__be16 check = 1;
 	long err;
 
 	if (!delta)
 		return 0;
+	/* UDP without a checksum: an IPv4 address is still evened out by its header's. */
+	if (flags & 2 && !bpf_skb_load_bytes(skb, offset, &check, sizeof(check)) && !check) {
+		if ((flags & 5) != 1)
+			door_sum(skb, delta);
+		return 0;
+	}
 	err = bpf_l4_csum_replace(skb, offset, 0, delta,
 				  (flags & 1 ? BPF_F_PSEUDO_HDR : 0) |
 					  (flags & 2 ? BPF_F_MARK_MANGLED_0 : 0));
@@ -41,7 +51,7 @@ static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __
 	 * header checksum evens it out. IPv6 has no such checksum: put it back.
 	 */
 	if (!err && (flags & 5) == 5)
-		bpf_csum_update(skb, delta);
+		door_sum(skb, delta);
 	return err;
 }
 
