@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every shape a packet may have: tags, options, extension headers, checksums that are special, fragments, ICMP, cuts. */
+/* Every shape a packet may have: tags, options, extension headers, special checksums, fragments, ICMP, cuts. */
 #pragma once
 #include "trial.h"
 
@@ -63,9 +63,7 @@ static void no_udp_sum(struct trial *trial)
 	world_one(trial, EP_A);
 	datagram.no_checksum = true;
 	reply = answer_to(trial, datagram, EP_A, 0);
-	trial->loose_skb_sum = true;
 	opened(trial, datagram);
-	trial->loose_skb_sum = true;
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
 }
 
@@ -130,7 +128,6 @@ static void fragments_follow(struct trial *trial, struct wire wire)
 		opened(trial, tcp(trial, SYN));
 	client_sends(trial, first, wire.protocol == IPPROTO_TCP ? SL_forward_stack : SL_open_stack,
 		     to_endpoint(first, EP_A));
-	trial->loose_skb_sum = trial->family == 6;
 	client_sends(trial, later, SL_fragment_stack, to_endpoint(later, EP_A));
 	client_passes(trial, other, SL_pass_fragment);
 	later = cut(wire, 2, 0xbeef), later.src = FRIEND;
@@ -165,14 +162,14 @@ static void reply_fragments(struct trial *trial)
 	endpoint_sends(trial, first, SL_reply_up, first);
 	endpoint_sends(trial, later, SL_pass_fragment, later);
 	stack_sends(trial, first, SL_reply_stack, to_client(first));
-	trial->loose_skb_sum = trial->family == 6;
 	stack_sends(trial, later, SL_fragment_stack, to_client(later));
 }
 
 /* --- ICMP errors --- */
 
 /* An error from `src` about a packet; `quoted` must outlive it. */
-static struct wire error_about(const struct trial *trial, int link, enum who src, enum who dst, const struct wire *quoted)
+static struct wire error_about(const struct trial *trial, int link, enum who src, enum who dst,
+			       const struct wire *quoted)
 {
 	struct wire wire = wire_from(trial, link, src, dst);
 

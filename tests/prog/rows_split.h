@@ -12,7 +12,8 @@ static void may_answer(struct trial *trial)
 }
 
 /* Versions 0, 1 .. with one endpoint each; EP_SILENT stands for a version without one. */
-static struct sl_split split_of(struct trial *trial, const enum who *whos, const __u32 *counts, __u32 count, __u16 flags)
+static struct sl_split split_of(struct trial *trial, const enum who *whos, const __u32 *counts, __u32 count,
+				__u16 flags)
 {
 	struct world *world = trial->world;
 	__u32 versions[8], endpoint;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row of the doors' table is one sentence and the steps that prove it. It runs for every door and family that it names;
- * each step sends a packet, and wants one verdict, that verdict's return code, these notes and exactly these bytes.
+ * A row of the doors' table is one sentence and the steps that prove it. It runs for every door and family that it
+ * names; each step sends a packet, and wants one verdict, that verdict's return code, these notes and exactly these bytes.
  */
 #pragma once
 #include "harness.h"
@@ -24,7 +24,6 @@ struct trial {
 	int family;
 	__u32 door;   /* of the packets that come in */
 	__u32 note;   /* that the next step shall count, or 0 */
-	bool loose_skb_sum; /* the next step leaves the skb's own sum behind: see sends_at */
 	struct world *world;
 	struct run run; /* of the last step */
 };
@@ -161,14 +160,16 @@ static inline void step_bytes(struct trial *trial, const struct wire *want, __u3
 	}
 }
 
-/* `skb_sum`: the kernel is also told that the device summed the packet (CHECKSUM_COMPLETE), and checks that sum after. */
+/*
+ * At tc the kernel is also told that the device summed the packet (CHECKSUM_COMPLETE), and checks that sum afterwards;
+ * but not for an answer, which is a packet of our own and leaves at once.
+ */
 static inline void sends_at(struct trial *trial, __u32 door, int link, struct wire in, __u32 verdict, struct wire out)
 {
 	__u32 ifindex = if_nametoindex(node_links[link].name);
 	bool is_answer = !strncmp(counter_names[verdict], "refuse", 6);
-	__u32 flags = door == SL_DOOR_XDP || is_answer || trial->loose_skb_sum ? 0 : BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
+	__u32 flags = door == SL_DOOR_XDP || is_answer ? 0 : BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
 
-	trial->loose_skb_sum = false;
 	trial->run.in_len = wire_build(&in, trial->run.in);
 	run_door(trial->world, door, ifindex, flags, &trial->run);
 	step_counted(trial, &out, verdict, door);
