@@ -71,7 +71,8 @@ static void sizes(void **state)
 static void shares_follow_weights(void **state)
 {
 	static const uint32_t rows[][4] = {
-		{ 1, 1, 1, 1 }, { 3, 2, 1, 0 }, { 100, 1, 1, 1 }, { 7, 5, 3, 2 }, { 1000000, 1, 0, 0 },
+		{ 1, 1, 1, 1 }, { 3, 2, 1, 0 }, { 100, 1, 1, 1 },
+		{ 7, 5, 3, 2 }, { 1000000, 1, 0, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -202,7 +203,8 @@ static void promise_6_same_on_every_node(void **state)
 
 	members_make(members, 20, 1);
 	for (size_t i = 10; i < 20; i++) {
-		members[i].addr = (struct addr){ .family = 6, .bytes = { 0xfd, [15] = (uint8_t)i } };
+		members[i].addr.family = 6;
+		members[i].addr.bytes[15] = (uint8_t)i;
 		members[i].weight = 2;
 	}
 	assert_int_equal(fill(members, 20, ring), 4093);

@@ -23,6 +23,15 @@ struct version_draft {
 	struct version_ref ref;
 };
 
+/* What a split is asked for: a rule of a service, behind one of its ports and VIPs. */
+struct split_request {
+	const struct service *owner;
+	const struct service_port *port;
+	uint8_t family;
+	const struct rule *rule;
+	const char *name; /* of the rule, for people */
+};
+
 struct builder {
 	const struct model *model;
 	const struct inventory *inventory;
@@ -47,8 +56,7 @@ const struct service_port *service_port_find(const struct service *service, uint
 					     enum protocol protocol);
 
 /* versions.c: names to version ordinals, weighted destinations to split ordinals. */
-int split_intern(struct builder *builder, const struct service *owner,
-		 const struct service_port *port, uint8_t family, const struct rule *rule,
+int split_intern(struct builder *builder, const struct split_request *request,
 		 uint32_t *ret_split);
 int versions_finish(struct builder *builder);
 /* "reviews.default"; a talloc child of parent, NULL without memory. */

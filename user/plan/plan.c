@@ -82,6 +82,20 @@ static int door_add(struct builder *builder, struct door *door, const struct pre
 	return 0;
 }
 
+static int door_split(struct builder *builder, const struct door *door, const struct rule *rule,
+		      const char *name, uint32_t *ret_split)
+{
+	const struct split_request request = {
+		.owner = door->service,
+		.port = door->port,
+		.family = door->vip->family,
+		.rule = rule,
+		.name = name,
+	};
+
+	return split_intern(builder, &request, ret_split);
+}
+
 static int door_add_rule(struct builder *builder, struct door *door, const struct rule *rule)
 {
 	static const struct match any = { 0 };
@@ -99,8 +113,7 @@ static int door_add_rule(struct builder *builder, struct door *door, const struc
 			return 0;
 		if (!name) {
 			name = rule_title(builder, door->service, rule);
-			if (!name || split_intern(builder, door->service, door->port,
-						  door->vip->family, rule, &split))
+			if (!name || door_split(builder, door, rule, name, &split))
 				return -ENOMEM;
 			door->reached[ordinal] = true;
 		}
@@ -123,7 +136,7 @@ static int door_add_implicit(struct builder *builder, struct door *door)
 	struct rule rule = { .name = "implicit", .destinations = &whole, .destination_count = 1 };
 	uint32_t split;
 
-	if (split_intern(builder, door->service, door->port, door->vip->family, &rule, &split))
+	if (door_split(builder, door, &rule, rule.name, &split))
 		return -ENOMEM;
 	return door_add(builder, door, &any, split, "implicit");
 }

@@ -15,7 +15,8 @@ struct ring_member {
 
 /*
  * The ring size for these members: 0 without a weight, 1 for one member, else a prime of a short
- * list.
+ * list. Within one size few places change hands when a member comes or goes (1 to 3 per cent of
+ * the others'); a change of size moves most. Live connections do not use the ring.
  */
 uint32_t ring_size(const struct ring_member *members, size_t count);
 

@@ -16,8 +16,8 @@
  *
  * What does not, and cannot: with four versions or more no pure function keeps every change within
  * twice the minimum. (Exhaustively searched with a SAT solver: four versions on 9, 10 and 12 slots,
- * five on 3 to 6; there is one within three times.) Measured, 1,000 random changes each, of 16,384
- * slots, mean and worst of moved / minimum:
+ * five on 3 to 6. Within three times there are some, on the sizes searched.) Measured, 1,000 random
+ * changes each, of 16,384 slots, mean and worst of moved / minimum:
  *
  *     versions                        2     3     4     5     6     7     8
  *     stable and one other, mean   1.00  1.00  1.10  1.12  1.21  1.26  1.33

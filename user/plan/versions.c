@@ -148,24 +148,23 @@ static int version_add(struct builder *builder, const struct service *owner,
 	return 0;
 }
 
-static int version_intern(struct builder *builder, const struct service *owner,
-			  const struct service_port *matched, uint8_t family,
+static int version_intern(struct builder *builder, const struct split_request *request,
 			  const struct destination *named, uint32_t *ret_version)
 {
 	const struct service *service = model_service_find(builder->model, named->host);
 	struct version_ref ref = {
 		.host = named->host,
 		.subset = named->subset,
-		.port = destination_port(service, named, matched),
-		.protocol = matched->protocol,
-		.family = family,
+		.port = destination_port(service, named, request->port),
+		.protocol = request->port->protocol,
+		.family = request->family,
 	};
 	uint32_t found = index_find(&builder->version_index, ref_hash(&ref), is_same_version,
 				    builder->versions, &ref);
 
 	if (found == INDEX_NONE) {
 		found = (uint32_t)builder->version_count;
-		if (version_add(builder, owner, service, &ref))
+		if (version_add(builder, request->owner, service, &ref))
 			return -ENOMEM;
 	}
 	if (named->weight)
@@ -254,45 +253,44 @@ static int split_store(struct builder *builder, const struct plan_split *split, 
 	return 0;
 }
 
-static void split_warn(const struct builder *builder, const struct service *owner,
-		       const struct rule *rule, const struct plan_split *split)
+static void split_warn(const struct builder *builder, const struct split_request *request,
+		       const struct plan_split *split)
 {
-	_cleanup_talloc_ char *title = service_title(builder->scratch, owner);
-	const char *service = title ? title : owner->host;
+	_cleanup_talloc_ char *title = service_title(builder->scratch, request->owner);
+	const char *service = title ? title : request->owner->host;
 
 	if (split->count > SPLIT_VERSIONS_MAX)
 		diag_add(builder->diags, DIAG_ERROR, NULL, 0, 0, "",
-			 "%s: a rule splits between %zu versions; at most %u are allowed", service,
-			 split->count, SPLIT_VERSIONS_MAX);
+			 "%s: the rule %s splits between %zu versions; at most %u are allowed",
+			 service, request->name, split->count, SPLIT_VERSIONS_MAX);
 	for (size_t i = 0; i < split->count; i++) {
 		if (split->weights[i])
 			return;
 	}
 	diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
-		 "%s: every weight of rule \"%s\" is 0: what it matches is refused", service,
-		 rule->name);
+		 "%s: every weight of the rule %s is 0: what it matches is refused", service,
+		 request->name);
 }
 
-int split_intern(struct builder *builder, const struct service *owner,
-		 const struct service_port *port, uint8_t family, const struct rule *rule,
+int split_intern(struct builder *builder, const struct split_request *request,
 		 uint32_t *ret_split)
 {
-	size_t count = rule->destination_count;
+	size_t count = request->rule->destination_count, known = builder->plan->split_count;
 	_cleanup_talloc_ uint32_t *room = talloc_array(builder->scratch, uint32_t, 2 * count);
 	struct plan_split split = {
 		.versions = room,
 		.weights = room + count,
-		.by_client = owner->affinity == AFFINITY_CLIENT_IP,
-		.spill = owner->empty == EMPTY_SPILL,
+		.by_client = request->owner->affinity == AFFINITY_CLIENT_IP,
+		.spill = request->owner->empty == EMPTY_SPILL,
 	};
 
 	if (!room)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const struct destination *named = &rule->destinations[i];
+		const struct destination *named = &request->rule->destinations[i];
 		uint32_t version;
 
-		if (version_intern(builder, owner, port, family, named, &version))
+		if (version_intern(builder, request, named, &version))
 			return -ENOMEM;
 		split_add(&split, version, named->weight);
 	}
@@ -302,8 +300,12 @@ int split_intern(struct builder *builder, const struct service *owner,
 	if (stable && stable->affinity == AFFINITY_CLIENT_IP)
 		split.by_client = true;
 	split_sort(builder, &split);
-	split_warn(builder, owner, rule, &split);
-	return split_store(builder, &split, ret_split);
+	if (split_store(builder, &split, ret_split))
+		return -ENOMEM;
+	/* Once, however many VIPs and ports it serves */
+	if (builder->plan->split_count > known)
+		split_warn(builder, request, &split);
+	return 0;
 }
 
 static int draft_compare(const void *left, const void *right)
