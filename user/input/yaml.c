@@ -366,18 +366,32 @@ static int parse_events(struct parse *parse)
 	return 0;
 }
 
+/* Once an encoding is set, libyaml takes a byte order mark for text. */
+static struct input_text text_without_mark(const struct input_text *text)
+{
+	static const char mark[3] = { (char)0xef, (char)0xbb, (char)0xbf };
+	struct input_text bare = *text;
+
+	if (bare.size < sizeof(mark) || memcmp(bare.data, mark, sizeof(mark)))
+		return bare;
+	bare.data += sizeof(mark);
+	bare.size -= sizeof(mark);
+	return bare;
+}
+
 int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
 	       struct node **ret_documents)
 {
+	struct input_text bare = text_without_mark(text);
 	__attribute__((cleanup(parse_cleanup))) struct parse parse = {
-		.text = text, .diags = diags, .memory = parent,
+		.text = &bare, .diags = diags, .memory = parent,
 	};
 
 	if (!yaml_parser_initialize(&parse.parser))
 		return -ENOMEM;
 	/* Never guess: a text that starts like UTF-16 is refused, not read as something else. */
 	yaml_parser_set_encoding(&parse.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parse.parser, (const unsigned char *)text->data, text->size);
+	yaml_parser_set_input_string(&parse.parser, (const unsigned char *)bare.data, bare.size);
 
 	int r = parse_events(&parse);
 	if (r < 0)
