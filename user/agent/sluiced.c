@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The agent: what needs a living process. Everything that it does could be done by hand with `sluice`; it may die at any
+ * instruction, because what is pinned and what is on disk is all there is.
+ */
+#include "agent.h"
+
+#include "../base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define CONFIG_SETTLE_MS 200 /* files of a change come one after the other */
+
+enum source {
+	SOURCE_SIGNAL,
+	SOURCE_CHECK,
+	SOURCE_LINKS,
+	SOURCE_CONFIG,
+	SOURCE_SETTLE,
+	SOURCE_COUNT,
+};
+
+struct loop {
+	int epoll;
+	int fd[SOURCE_COUNT];
+};
+
+int agent_locked(struct agent *agent, const char *what,
+		 int (*work)(struct agent *agent, struct node *node, struct diags *diags))
+{
+	const struct node_options options = {
+		.state_dir = agent->options->state_dir,
+		.pin_dir = agent->options->pin_dir,
+		.timeout_ms = 5000,
+	};
+	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
+	struct node *node = NULL;
+	int err;
+
+	if (!diags)
+		return -ENOMEM;
+	err = node_open(diags, &options, NODE_WRITE, diags, &node);
+	if (!err)
+		err = work(agent, node, diags);
+	log_diags(diags);
+	if (err)
+		log_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-err));
+	return err;
+}
+
+static int check_work(struct agent *agent, struct node *node, struct diags *diags)
+{
+	int repairs = node_reconcile(node, true, diags);
+
+	if (repairs < 0)
+		return repairs;
+	agent->repairs += repairs;
+	if (repairs)
+		log_line(LOG_LEVEL_WARNING, "%d repairs (%llu since the start)", repairs,
+			 (unsigned long long)agent->repairs);
+	return kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S);
+}
+
+static int seed_read(const char *path, char ret_hex[64])
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+
+	if (!file || !fgets(ret_hex, 64, file)) {
+		log_line(LOG_LEVEL_ERROR, "%s: cannot read the seed: %s", path,
+			 file ? "it is empty" : strerror(errno));
+		return -EINVAL;
+	}
+	ret_hex[strcspn(ret_hex, " \r\n")] = 0;
+	return 0;
+}
+
+/* Under the lock, because pins and maps are made here, and a CLI must see all of them or none. */
+static int agent_start(struct agent *agent, const struct options *options, struct diags *diags)
+{
+	struct kernel_settings settings = options->settings;
+	_cleanup_talloc_ struct store *store = NULL;
+	char hex[64];
+	int err = store_open(NULL, options->state_dir, true, diags, &store);
+
+	if (!err)
+		err = store_lock(store, 5000, "sluiced start", diags);
+	if (!err && options->seed_file)
+		err = seed_read(options->seed_file, hex);
+	if (!err)
+		err = store_seed(store, options->seed_file ? hex : NULL, diags, settings.seed);
+	return err ? err : kernel_create(options->pin_dir, &settings, diags, &agent->kernel);
+}
+
+static int agent_bring_up(struct agent *agent)
+{
+	int err = agent_locked(agent, "start", check_work);
+
+	if (!err)
+		err = devices_sync(agent, true);
+	/* A configuration that is refused does not stop the agent: the last good revision holds. */
+	if (!err && agent->options->config_dir)
+		config_apply(agent);
+	return err;
+}
+
+/* --- loop --- */
+
+static int loop_add(struct loop *loop, enum source source, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = source };
+
+	if (fd < 0)
+		return fd;
+	loop->fd[source] = fd;
+	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int timer_make(unsigned first_ms, unsigned every_s)
+{
+	struct itimerspec when = {
+		.it_value = { first_ms / 1000, first_ms % 1000 * 1000000l },
+		.it_interval = { every_s, 0 },
+	};
+	_cleanup_close_ int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &when, NULL))
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int signals_make(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int loop_open(struct loop *loop, const struct options *options)
+{
+	unsigned every = options->check_interval_s;
+	int err;
+
+	for (int i = 0; i < SOURCE_COUNT; i++)
+		loop->fd[i] = -1;
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0)
+		return -errno;
+	err = loop_add(loop, SOURCE_SIGNAL, signals_make());
+	if (!err)
+		err = loop_add(loop, SOURCE_CHECK, timer_make(every * 1000, every));
+	if (!err)
+		err = loop_add(loop, SOURCE_LINKS, devices_watch());
+	if (!err)
+		err = loop_add(loop, SOURCE_SETTLE, timer_make(0, 0));
+	if (!err && options->config_dir)
+		err = loop_add(loop, SOURCE_CONFIG, config_watch(options->config_dir));
+	return err;
+}
+
+static void timer_read(int fd)
+{
+	uint64_t ticks;
+
+	if (read(fd, &ticks, sizeof(ticks)) < 0)
+		return;
+}
+
+static void settle_start(const struct loop *loop)
+{
+	struct itimerspec when = { .it_value = { 0, CONFIG_SETTLE_MS * 1000000l } };
+
+	timerfd_settime(loop->fd[SOURCE_SETTLE], 0, &when, NULL);
+}
+
+/* True when the signal ends the agent. */
+static bool signal_take(struct agent *agent, int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	if (info.ssi_signo != SIGHUP)
+		return true;
+	service_notify("RELOADING=1");
+	agent_locked(agent, "check", check_work);
+	devices_sync(agent, true);
+	if (agent->options->config_dir)
+		config_apply(agent);
+	service_notify("READY=1");
+	return false;
+}
+
+static bool loop_take(struct loop *loop, struct agent *agent, enum source source)
+{
+	int fd = loop->fd[source];
+
+	switch (source) {
+	case SOURCE_SIGNAL:
+		return signal_take(agent, fd);
+	case SOURCE_CHECK:
+		timer_read(fd);
+		agent_locked(agent, "check", check_work);
+		devices_sync(agent, true);
+		break;
+	case SOURCE_LINKS:
+		if (devices_news(fd))
+			devices_sync(agent, false);
+		break;
+	case SOURCE_CONFIG:
+		config_news(fd);
+		settle_start(loop);
+		break;
+	case SOURCE_SETTLE:
+		timer_read(fd);
+		config_apply(agent);
+		break;
+	default:
+		break;
+	}
+	return false;
+}
+
+static int loop_run(struct loop *loop, struct agent *agent)
+{
+	for (;;) {
+		struct epoll_event event;
+		int count = epoll_wait(loop->epoll, &event, 1, -1);
+
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		if (count == 1 && loop_take(loop, agent, event.data.u32))
+			return 0;
+	}
+}
+
+static int agent_run(struct agent *agent)
+{
+	struct loop loop;
+	int err;
+
+	/* Watched before the first look, so that nothing comes between. */
+	err = loop_open(&loop, agent->options);
+	if (err) {
+		log_line(LOG_LEVEL_ERROR, "cannot watch%s%s: %s",
+			 agent->options->config_dir ? " " : "",
+			 agent->options->config_dir ? agent->options->config_dir : "", strerror(-err));
+		return err;
+	}
+	err = agent_bring_up(agent);
+	if (err)
+		return err;
+	log_line(LOG_LEVEL_NOTE, "ready, revision %u is active", kernel_obeyed(agent->kernel));
+	service_notify("READY=1");
+	err = loop_run(&loop, agent);
+	service_notify("STOPPING=1");
+	log_line(LOG_LEVEL_NOTE, "stopping; traffic goes on by revision %u",
+		 kernel_obeyed(agent->kernel));
+	return err;
+}
+
+static int detach_run(const struct options *options, struct diags *diags)
+{
+	_cleanup_talloc_ struct store *store = NULL;
+	int err = store_open(NULL, options->state_dir, true, diags, &store);
+
+	if (!err)
+		err = store_lock(store, 5000, "sluiced --detach", diags);
+	if (!err)
+		err = kernel_detach_all(options->pin_dir, diags);
+	if (!err)
+		log_line(LOG_LEVEL_NOTE, "detached; the revisions in the state folder stay");
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
+	struct options options;
+	struct agent agent = { .options = &options };
+	int err = options_parse(argc, argv, &options);
+
+	if (err)
+		return err < 0 ? 2 : 0;
+	if (!options.state_dir)
+		options.state_dir = STORE_DIR_DEFAULT;
+	/* Kernels before 5.11 count maps against it. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (!diags)
+		return 1;
+	err = options.detach ? detach_run(&options, diags) : agent_start(&agent, &options, diags);
+	log_diags(diags);
+	if (!err && !options.detach)
+		err = options.once ? agent_bring_up(&agent) : agent_run(&agent);
+	kernel_close(agent.kernel);
+	return err ? 1 : 0;
+}
