@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files behind plan_build share. Nobody else includes it. */
 #pragma once
-#include "index.h"
+#include "intern.h"
 #include "plan.h"
 
 /* A version as a rule names it, with names resolved. */
@@ -41,8 +41,8 @@ struct builder {
 
 	struct version_draft *versions;
 	size_t version_count;
-	struct index version_index;
-	struct index split_index;
+	struct intern version_table;
+	struct intern split_table;
 
 	const struct endpoint_group **groups; /* sorted by host */
 	const struct drain **drains;          /* sorted by host, address, port */

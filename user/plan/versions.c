@@ -35,13 +35,13 @@ char *service_title(void *parent, const struct service *service)
 
 static uint32_t ref_hash(const struct version_ref *ref)
 {
-	uint32_t hash = index_hash(INDEX_HASH, ref->host, strlen(ref->host) + 1);
+	uint32_t hash = intern_hash(INTERN_HASH, ref->host, strlen(ref->host) + 1);
 	uint8_t protocol = (uint8_t)ref->protocol;
 
-	hash = index_hash(hash, ref->subset, strlen(ref->subset) + 1);
-	hash = index_hash(hash, &ref->port, sizeof(ref->port));
-	hash = index_hash(hash, &protocol, sizeof(protocol));
-	return index_hash(hash, &ref->family, sizeof(ref->family));
+	hash = intern_hash(hash, ref->subset, strlen(ref->subset) + 1);
+	hash = intern_hash(hash, &ref->port, sizeof(ref->port));
+	hash = intern_hash(hash, &protocol, sizeof(protocol));
+	return intern_hash(hash, &ref->family, sizeof(ref->family));
 }
 
 static bool is_same_version(const void *list, uint32_t ordinal, const void *key)
@@ -140,7 +140,7 @@ static int version_add(struct builder *builder, const struct service *owner,
 		draft->undefined = !draft->subset;
 	}
 	if (version_name(builder, draft) || members_find(builder, draft) ||
-	    index_put(builder->scratch, &builder->version_index, ref_hash(ref),
+	    intern_put(builder->scratch, &builder->version_table, ref_hash(ref),
 		      (uint32_t)builder->version_count))
 		return -ENOMEM;
 	builder->version_count++;
@@ -159,10 +159,10 @@ static int version_intern(struct builder *builder, const struct split_request *r
 		.protocol = request->port->protocol,
 		.family = request->family,
 	};
-	uint32_t found = index_find(&builder->version_index, ref_hash(&ref), is_same_version,
-				    builder->versions, &ref);
+	uint32_t found = intern_find(&builder->version_table, ref_hash(&ref), is_same_version,
+				     builder->versions, &ref);
 
-	if (found == INDEX_NONE) {
+	if (found == INTERN_NONE) {
 		found = (uint32_t)builder->version_count;
 		if (version_add(builder, request->owner, service, &ref))
 			return -ENOMEM;
@@ -210,12 +210,12 @@ static void split_sort(const struct builder *builder, struct plan_split *split)
 
 static uint32_t split_hash(const struct plan_split *split)
 {
-	uint32_t hash = index_hash(INDEX_HASH, split->versions,
-				   split->count * sizeof(*split->versions));
+	uint32_t hash = intern_hash(INTERN_HASH, split->versions,
+				    split->count * sizeof(*split->versions));
 
-	hash = index_hash(hash, split->weights, split->count * sizeof(*split->weights));
-	hash = index_hash(hash, &split->by_client, sizeof(split->by_client));
-	return index_hash(hash, &split->spill, sizeof(split->spill));
+	hash = intern_hash(hash, split->weights, split->count * sizeof(*split->weights));
+	hash = intern_hash(hash, &split->by_client, sizeof(split->by_client));
+	return intern_hash(hash, &split->spill, sizeof(split->spill));
 }
 
 static bool is_same_split(const void *list, uint32_t ordinal, const void *key)
@@ -232,9 +232,9 @@ static int split_store(struct builder *builder, const struct plan_split *split, 
 	struct plan *plan = builder->plan;
 	uint32_t hash = split_hash(split);
 	uint32_t found =
-		index_find(&builder->split_index, hash, is_same_split, plan->splits, split);
+		intern_find(&builder->split_table, hash, is_same_split, plan->splits, split);
 
-	if (found != INDEX_NONE) {
+	if (found != INTERN_NONE) {
 		*ret_split = found;
 		return 0;
 	}
@@ -246,7 +246,7 @@ static int split_store(struct builder *builder, const struct plan_split *split, 
 	copy.versions = talloc_memdup(plan, split->versions, split->count * sizeof(uint32_t));
 	copy.weights = talloc_memdup(plan, split->weights, split->count * sizeof(uint32_t));
 	if (!copy.versions || !copy.weights ||
-	    index_put(builder->scratch, &builder->split_index, hash, (uint32_t)plan->split_count))
+	    intern_put(builder->scratch, &builder->split_table, hash, (uint32_t)plan->split_count))
 		return -ENOMEM;
 	*ret_split = (uint32_t)plan->split_count;
 	plan->splits[plan->split_count++] = copy;
