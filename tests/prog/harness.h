@@ -67,6 +67,24 @@ static inline void run_bare(const struct world *world, __u32 door, __u32 ifindex
 	run->code = opts.retval;
 }
 
+/*
+ * The flag by which the kernel pretends that the device summed the packet (CHECKSUM_COMPLETE), and checks the skb's sum
+ * afterwards; 0 where the kernel has none (before 6.17).
+ */
+static inline __u32 skb_sum_flag(const struct world *world)
+{
+	static struct run run = { .in_len = 64 };
+	static int known = -1;
+
+	if (known < 0) {
+		run_bare(world, SL_DOOR_TC, 1, BPF_F_TEST_SKB_CHECKSUM_COMPLETE, &run);
+		known = !run.err;
+		if (!known)
+			fprintf(stderr, "SKIP: the skb's own sum (this kernel's test run has no CHECKSUM_COMPLETE)\n");
+	}
+	return known ? BPF_F_TEST_SKB_CHECKSUM_COMPLETE : 0;
+}
+
 static inline void run_door(const struct world *world, __u32 door, __u32 ifindex, __u32 flags, struct run *run)
 {
 	__u64 before[SL_COUNTER_COUNT];

@@ -168,7 +168,7 @@ static inline void sends_at(struct trial *trial, __u32 door, int link, struct wi
 {
 	__u32 ifindex = if_nametoindex(node_links[link].name);
 	bool is_answer = !strncmp(counter_names[verdict], "refuse", 6);
-	__u32 flags = door == SL_DOOR_XDP || is_answer ? 0 : BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
+	__u32 flags = door == SL_DOOR_XDP || is_answer ? 0 : skb_sum_flag(trial->world);
 
 	trial->run.in_len = wire_build(&in, trial->run.in);
 	run_door(trial->world, door, ifindex, flags, &trial->run);
