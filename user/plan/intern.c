@@ -41,7 +41,8 @@ static int intern_grow(void *parent, struct intern *table)
 {
 	struct intern old = *table;
 	size_t size = old.size ? old.size * 2 : 64;
-	struct intern_place *places = talloc_zero_array(parent, struct intern_place, (unsigned)size);
+	struct intern_place *places =
+		talloc_zero_array(parent, struct intern_place, (unsigned)size);
 
 	if (!places)
 		return -ENOMEM;
