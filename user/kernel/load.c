@@ -118,6 +118,17 @@ static uint32_t map_pinned_entries(const char *path)
 	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.max_entries : 0;
 }
 
+/*
+ * The kernel adds a flag of its own to a device map, and libbpf would then not know its own map again: this one is
+ * handed over by hand.
+ */
+static int map_reuse(struct bpf_map *map, const char *path)
+{
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	return fd < 0 ? -errno : bpf_map__reuse_fd(map, fd);
+}
+
 static int map_prepare(const char *pin_dir, const struct kernel_settings *settings, enum map_id id,
 		       struct bpf_map *map, struct diags *diags)
 {
@@ -132,6 +143,8 @@ static int map_prepare(const char *pin_dir, const struct kernel_settings *settin
 		diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
 			 "stays at %u entries (%u were asked for): sluiced --detach first to change it",
 			 pinned, wanted);
+	if (pinned && id == MAP_TXDEVS)
+		return map_reuse(map, path);
 	if (pinned || wanted)
 		err = bpf_map__set_max_entries(map, pinned ? pinned : wanted);
 	return err ? err : bpf_map__set_pin_path(map, path);
