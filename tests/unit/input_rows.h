@@ -225,7 +225,7 @@ static bool row_is_right(const struct row *row)
 	return false;
 }
 
-static void rows_run(const struct row *rows, size_t count)
+static inline void rows_run(const struct row *rows, size_t count)
 {
 	size_t wrong = 0;
 

@@ -138,7 +138,7 @@ static void entry_groups_drop(struct work *work)
 		const struct endpoint_group *group = &inventory->groups[i];
 		const struct service *service = model_service_find(work->model, group->host);
 
-		if (!strncmp(group->key, "ServiceEntry/", 13) &&
+		if (i < work->base_group_count && !strncmp(group->key, "ServiceEntry/", 13) &&
 		    (!service || service->origin != SERVICE_ENTRY))
 			continue;
 		inventory->groups[kept++] = *group;
@@ -158,9 +158,9 @@ static int objects_apply(struct work *work, enum input_mode mode)
 		return -ENOMEM;
 	virtual_services_settle(work);
 	services_settle(work);
-	inventory_settle(work);
 	if (mode == INPUT_REPLACE)
 		entry_groups_drop(work);
+	inventory_settle(work);
 	return work->is_failed ? -ENOMEM : 0;
 }
 
@@ -175,6 +175,7 @@ static int work_start(struct work *work, enum input_mode mode, const struct mode
 					   talloc_zero(memory, struct inventory);
 	if (!work->model || !work->inventory)
 		return -ENOMEM;
+	work->base_group_count = work->inventory->group_count;
 	work->group_capacity = work->inventory->group_count;
 	work->workload_capacity = work->inventory->workload_count;
 	work->drain_capacity = work->inventory->drain_count;

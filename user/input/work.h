@@ -21,6 +21,7 @@ struct work {
 	struct host_claims *claims; /* one for each of the model's services */
 	const char **entry_hosts;   /* hosts that a ServiceEntry defines, here or in the base; sorted */
 	size_t entry_host_count;
+	size_t base_group_count; /* groups before that are the base's */
 	size_t group_capacity, workload_capacity, drain_capacity;
 	bool is_failed; /* out of memory */
 };
