@@ -99,7 +99,7 @@ static __always_inline void flow_book(const struct pkt *pkt, const struct sl_flo
 	}
 	if (pkt->tcp_flags & (TCP_FIN | TCP_SYN | TCP_RST))
 		flow_tcp_note(pkt);
-	if (now > seen_ns && now - seen_ns >= FLOW_TOUCH_NS && flow_touch(pkt, now))
+	if (now > seen_ns && now - seen_ns >= flow_touch_ns(settings.udp_idle_ns) && flow_touch(pkt, now))
 		count(door, SL_note_reply_restored);
 }
 

@@ -7,7 +7,11 @@
 #include "maps.h"
 #include "parse.h"
 
-#define FLOW_TOUCH_NS 1000000000ull /* how stale `seen_ns` may grow: a store per packet would bounce the line */
+/* How stale `seen_ns` may grow: a store per packet would bounce the line, a rare one would end a live UDP flow. */
+static __always_inline __u64 flow_touch_ns(__u64 udp_idle_ns)
+{
+	return udp_idle_ns < 4000000000ull ? udp_idle_ns / 4 : 1000000000ull;
+}
 
 union flow_key {
 	struct sl_tuple4 v4;

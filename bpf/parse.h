@@ -81,6 +81,60 @@ static __always_inline void *view_at(const struct view *view, __u32 offset, __u3
 	return at + size > view->data_end ? 0 : at;
 }
 
+/* A walk over IPv6 extension headers: where it stands and what comes next. */
+struct walk {
+	__u32 fragment_id;
+	__u16 at;
+	__u8 protocol;
+	__u8 kind; /* PKT_FRAGMENT when it ended at a later fragment */
+	__u8 first_fragment;
+};
+
+static __always_inline void walk_fragment(struct walk *walk, const __u8 *header)
+{
+	__builtin_memcpy(&walk->fragment_id, header + 4, 4);
+	walk->at += 8;
+	if (header[2] || header[3] & 0xf8)
+		walk->kind = PKT_FRAGMENT;
+	else if (header[3] & 1)
+		walk->first_fragment = 1;
+}
+
+/* To the transport. Returns a verdict to pass by, or -1 with protocol and place set. */
+static __always_inline int walk_extensions(const struct view *view, struct walk *walk)
+{
+#pragma unroll
+	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
+		__u8 *header;
+
+		switch (walk->protocol) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_FRAGMENT:
+			break;
+		default:
+			return -1;
+		}
+		header = view_at(view, walk->at, 8);
+		if (!header)
+			return SL_pass_truncated;
+		/* Segments left: the destination is not yet the final one. */
+		if (walk->protocol == IPPROTO_ROUTING && header[3])
+			return SL_pass_protocol;
+		if (walk->protocol == IPPROTO_FRAGMENT)
+			walk_fragment(walk, header);
+		else
+			walk->at += (header[1] + 1) * 8;
+		walk->protocol = header[0];
+		if (walk->at > OFFSET_MASK - 64)
+			return SL_pass_protocol;
+		if (walk->kind == PKT_FRAGMENT)
+			return -1;
+	}
+	return SL_pass_protocol;
+}
+
 static __always_inline int parse_ports(const struct view *view, struct pkt *pkt, __u32 offset)
 {
 	__be16 *ports = view_at(view, offset, 8);
@@ -129,6 +183,8 @@ static __always_inline int parse_quoted4(const struct view *view, struct pkt *pk
 static __always_inline int parse_quoted6(const struct view *view, struct pkt *pkt)
 {
 	struct ipv6hdr *ip = view_at(view, pkt->in_l3, sizeof(*ip));
+	struct walk walk = {};
+	int verdict;
 
 	if (!ip)
 		return SL_pass_truncated;
@@ -136,18 +192,13 @@ static __always_inline int parse_quoted6(const struct view *view, struct pkt *pk
 		return SL_pass_icmp;
 	__builtin_memcpy(pkt->saddr, &ip->daddr, 16);
 	__builtin_memcpy(pkt->daddr, &ip->saddr, 16);
-	pkt->protocol = ip->nexthdr;
-	pkt->in_l4 = pkt->in_l3 + sizeof(*ip);
-	if (pkt->protocol == IPPROTO_FRAGMENT) {
-		__u8 *fragment = view_at(view, pkt->in_l4, 8);
-
-		if (!fragment)
-			return SL_pass_truncated;
-		if (fragment[2] || fragment[3] & 0xf8)
-			return SL_pass_icmp;
-		pkt->protocol = fragment[0];
-		pkt->in_l4 += 8;
-	}
+	walk.protocol = ip->nexthdr;
+	walk.at = pkt->in_l3 + sizeof(*ip);
+	verdict = walk_extensions(view, &walk);
+	if (verdict >= 0 || walk.kind == PKT_FRAGMENT)
+		return verdict == SL_pass_truncated ? verdict : SL_pass_icmp;
+	pkt->protocol = walk.protocol;
+	pkt->in_l4 = walk.at;
 	return -1;
 }
 
@@ -220,51 +271,10 @@ static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt)
 	return parse_transport(view, pkt);
 }
 
-/* Walks the extension headers to the transport. Returns a verdict to pass by, or -1 with protocol and l4 set. */
-static __always_inline int parse_extensions(const struct view *view, struct pkt *pkt)
-{
-#pragma unroll
-	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
-		__u8 *header;
-
-		switch (pkt->protocol) {
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-			header = view_at(view, pkt->l4, 8);
-			if (!header)
-				return SL_pass_truncated;
-			/* Segments left: the destination is not yet the final one. */
-			if (pkt->protocol == IPPROTO_ROUTING && header[3])
-				return SL_pass_protocol;
-			pkt->l4 += (header[1] + 1) * 8;
-			break;
-		case IPPROTO_FRAGMENT:
-			header = view_at(view, pkt->l4, 8);
-			if (!header)
-				return SL_pass_truncated;
-			__builtin_memcpy(&pkt->fragment_id, header + 4, 4);
-			pkt->l4 += 8;
-			if (header[2] || header[3] & 0xf8)
-				pkt->kind = PKT_FRAGMENT;
-			else if (header[3] & 1)
-				pkt->first_fragment = 1;
-			break;
-		default:
-			return -1;
-		}
-		pkt->protocol = header[0];
-		if (pkt->l4 > OFFSET_MASK - 64)
-			return SL_pass_protocol;
-		if (pkt->kind == PKT_FRAGMENT)
-			return -1;
-	}
-	return SL_pass_protocol;
-}
-
 static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
 {
 	struct ipv6hdr *ip = view_at(view, pkt->l3, sizeof(*ip));
+	struct walk walk = {};
 	int verdict;
 
 	if (!ip || ip->version != 6)
@@ -272,12 +282,17 @@ static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
 	pkt->family = 6;
 	__builtin_memcpy(pkt->saddr, &ip->saddr, 16);
 	__builtin_memcpy(pkt->daddr, &ip->daddr, 16);
-	pkt->protocol = ip->nexthdr;
 	pkt->ttl = ip->hop_limit;
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	pkt->ip_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	pkt->l4 = pkt->l3 + sizeof(*ip);
-	verdict = parse_extensions(view, pkt);
+	walk.protocol = ip->nexthdr;
+	walk.at = pkt->l3 + sizeof(*ip);
+	verdict = walk_extensions(view, &walk);
+	pkt->protocol = walk.protocol;
+	pkt->l4 = walk.at;
+	pkt->kind = walk.kind;
+	pkt->first_fragment = walk.first_fragment;
+	pkt->fragment_id = walk.fragment_id;
 	return verdict >= 0 ? verdict : parse_transport(view, pkt);
 }
 
