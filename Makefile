@@ -19,6 +19,8 @@ BPFTOOL ?= bpftool
 PREFIX ?= /usr
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= /lib/systemd/system
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wshadow -Wstrict-prototypes
@@ -79,6 +81,18 @@ $(B)/san/sluiced: $(AGENT_SRC:%.c=$(B)/san/%.o) $(B)/libsluice-san.a
 	$(call say,LD-SAN,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+# --- install ---
+.PHONY: install
+install: all
+	install -Dm755 $(B)/sluice $(DESTDIR)$(SBINDIR)/sluice
+	install -Dm755 $(B)/sluiced $(DESTDIR)$(SBINDIR)/sluiced
+	install -Dm644 deploy/sluiced.service $(DESTDIR)$(UNITDIR)/sluiced.service
+	install -Dm644 deploy/man/sluice.8 $(DESTDIR)$(MANDIR)/man8/sluice.8
+	install -Dm644 deploy/man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/sluiced.8
+	install -dm755 $(DESTDIR)$(COMPLETIONDIR) $(DESTDIR)/etc/sluice
+	$(B)/sluice completion bash > $(DESTDIR)$(COMPLETIONDIR)/sluice
+	install -dm700 $(DESTDIR)/var/lib/sluice
+
 # --- tests: one program per file of tests/unit (sanitizers, no root) and tests/prog (root) ---
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PROG_TESTS := $(patsubst tests/prog/%.c,$(B)/tests/prog/%,$(wildcard tests/prog/test_*.c))
@@ -95,6 +109,33 @@ $(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a
 .PHONY: unit-tests prog-tests
 unit-tests: $(UNIT_TESTS)
 prog-tests: $(PROG_TESTS)
+
+# Installs what it lacks, builds, runs every level. `make check-root` and `make unit` leave the installing out.
+.PHONY: check check-root unit
+check:
+	$(Q)scripts/deps.sh check
+	$(Q)$(MAKE) --no-print-directory check-root
+check-root: all unit-tests prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced
+	$(Q)scripts/rooms.sh
+	$(Q)tests/run.sh unit prog net
+unit: unit-tests
+	$(Q)tests/run.sh unit
+
+# --- fuzzing: one target a file of tests/fuzz; FUZZ_SECONDS each ---
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/fuzz/%: tests/fuzz/%.c $(PURE_SRC)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -I$(B) -fsanitize=fuzzer,address,undefined \
+		-o $@ $< $(PURE_SRC) $(LIBS)
+.PHONY: fuzz
+fuzz: $(FUZZERS)
+	$(Q)for f in $(FUZZERS); do \
+		mkdir -p $(B)/fuzz/corpus-$$(basename $$f); \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
+	done
 
 .PHONY: clean
 clean:
