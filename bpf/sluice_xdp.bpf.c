@@ -140,11 +140,20 @@ static __always_inline int door_exit(struct xdp_md *xdp, const struct pkt *pkt,
 
 #include "act.h"
 
+/* A broadcast or multicast frame. Another host's own frames are seen on a promiscuous device alone: a known limit. */
+static __always_inline int is_for_many(struct xdp_md *xdp)
+{
+	struct view view = door_frame(xdp);
+	__u8 *mac = view_at(&view, 0, ETH_ALEN);
+
+	return mac && mac[0] & 1;
+}
+
 SEC("xdp")
 int sl_xdp(struct xdp_md *xdp)
 {
 	struct pkt pkt = {};
-	int verdict = frame_parse(xdp, &pkt);
+	int verdict = is_for_many(xdp) ? SL_pass_not_for_us : frame_parse(xdp, &pkt);
 
 	if (verdict >= 0) {
 		count(SL_DOOR_XDP, verdict);
