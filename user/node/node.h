@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node's one protocol, which agent and CLI share: take the state folder's lock, read what is, change it on disk and
- * then in the kernel, release. This room is where input, plan, store and kernel meet; nothing below knows the others.
+ * The node's one protocol, which agent and CLI share: take the state folder's lock, read what
+ * is, change it on disk and then in the kernel, release. This room is where input, plan, store
+ * and kernel meet; nothing below knows the others.
  */
 #pragma once
 #include "../base/diag.h"
@@ -18,6 +19,14 @@ struct node {
 	struct model *model;   /* of the active revision; empty when there is none */
 	struct inventory *inventory;
 	uint32_t active;       /* revision number; 0 when there is none */
+	uint32_t previous;     /* the one that was active before it; 0 when there is none */
+	uint8_t digest[STORE_DIGEST_SIZE]; /* of the active revision's body */
+
+	/* For this room alone. */
+	const char *body;      /* the active revision's, until it is parsed */
+	const char *endpoints; /* the inventory's text as it is on disk */
+	const char *members;   /* the active revision's word for who may serve */
+	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
 
 enum node_mode {
@@ -28,15 +37,23 @@ enum node_mode {
 struct node_options {
 	const char *state_dir; /* STORE_DIR_DEFAULT when NULL */
 	const char *pin_dir;   /* SL_PIN_DIR when NULL */
-	unsigned timeout_ms;   /* 5000 by default */
+	unsigned timeout_ms;   /* 0: NODE_TIMEOUT_MS; 1 is as good as not waiting */
+	const char *command;   /* shown to who waits for our lock; NULL: the program's name */
+	bool lazy;	       /* model and inventory stay NULL until node_load: a fast rollback */
 };
+#define NODE_TIMEOUT_MS 5000u
 
 /*
- * Opens state and kernel and loads the active revision: the kernel's word when there is a kernel (somebody may have
- * flipped it by hand), else the disk's. talloc_free closes and unlocks.
+ * Opens state and kernel and loads the active revision: the kernel's word when there is a
+ * kernel (somebody may have flipped it by hand), else the disk's. talloc_free closes and
+ * unlocks. A data plane that cannot be used (another ABI, no privilege) is an error for
+ * writing, and for reading a warning, as if there were none.
  */
 int node_open(void *parent, const struct node_options *options, enum node_mode mode,
 	      struct diags *diags, struct node **ret_node);
+
+/* Parses what a lazy open left; otherwise nothing to do. */
+int node_load(struct node *node, struct diags *diags);
 
 struct node_change {
 	const char *author; /* NULL: the user's name */
@@ -53,22 +70,28 @@ struct node_result {
 };
 
 /*
- * Makes the given model and inventory the node's. A model that equals the active one makes no revision (promise 3):
- * only the inventory is written and the rings are updated. Order: plan, check that it fits, disk, kernel, flip, disk's
- * active pointer. 0, or -errno with the reason in diags and nothing changed.
+ * Makes the given model and inventory the node's. A model that equals the active one makes no
+ * revision (promise 3): only the inventory is written and the rings are updated. Neither may be
+ * the node's own changed in place: copy first. Order: plan, check that it fits, disk, kernel,
+ * flip, disk's active pointer. 0, or -errno with the reason in diags and nothing changed.
  */
 int node_commit(struct node *node, const struct model *model, const struct inventory *inventory,
 		const struct node_change *change, struct diags *diags, void *parent,
 		struct node_result *ret_result);
 
 /*
- * Makes an existing revision active: one store when it is hot, else rebuilt from disk first. number 0: the one that was
- * active before this one (twice toggles). -ENOENT with the reason in diags.
+ * Makes an existing revision active: one store when it is hot, else rebuilt from disk first.
+ * number 0: the one that was active before this one (twice toggles). -ENOENT with the reason in
+ * diags.
  */
 int node_rollback(struct node *node, uint32_t number, const struct node_change *change,
 		  struct diags *diags, void *parent, struct node_result *ret_result);
 
-/* The given service's rules as they were before they last changed (or in revision `number`), as a new revision. */
+/*
+ * The given service's rules, subsets and affinity as they were before they last changed (or in
+ * revision `number`), as a new revision; addresses and ports stay as they are. -ENOENT when
+ * they never were different.
+ */
 int node_rollback_service(struct node *node, const char *host, uint32_t number,
 			  const struct node_change *change, struct diags *diags, void *parent,
 			  struct node_result *ret_result);
@@ -81,10 +104,14 @@ int node_model_at(struct node *node, void *parent, uint32_t number, struct diags
 int node_plan(struct node *node, void *parent, struct diags *diags, struct plan **ret_plan);
 
 /*
- * Brings the kernel to what the disk says: at start (adopts hot revisions, writes the active one when missing) and on
- * every check. Returns the number of repairs, each a DIAG_WARNING, or -errno.
+ * Brings the kernel to what the disk says: at start (adopts hot revisions, writes the active
+ * one when missing) and on every check. Returns the number of differences found (and with
+ * `repair` put right), each a DIAG_WARNING, or -errno.
  */
 int node_reconcile(struct node *node, bool repair, struct diags *diags);
 
-/* What differs between two models: one line a service, as in node_result.summary; "" when nothing does. */
+/*
+ * What differs between two models: one line a service, as in node_result.summary; "" when
+ * nothing does.
+ */
 int model_diff(void *parent, const struct model *from, const struct model *to, char **ret_text);

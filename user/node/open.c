@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening a node: the lock, the kernel's word and the disk's, and the texts behind them. */
+#include "node.h"
+
+#include "../base/cleanup.h"
+#include "../input/input.h"
+#include "private.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int node_release(struct node *node)
+{
+	kernel_close(TAKE_PTR(node->kernel));
+	return 0;
+}
+
+static const char *kernel_trouble(int err)
+{
+	if (err == -EPROTO)
+		return "was made by another release (another ABI): run that release's sluice, or "
+		       "`sluice detach --all` and start anew";
+	if (err == -EPERM || err == -EACCES)
+		return "may not be used: it needs root, or CAP_BPF and CAP_NET_ADMIN";
+	return strerror(-err);
+}
+
+static int kernel_find(struct node *node, const char *pin_dir, enum node_mode mode,
+		       struct diags *diags)
+{
+	int err = kernel_open(pin_dir, &node->kernel);
+
+	if (!err || err == -ENOENT)
+		return 0;
+	diag_add(diags, mode == NODE_WRITE ? DIAG_ERROR : DIAG_WARNING, NULL, 0, 0, NULL,
+		 "the data plane below %s %s", pin_dir ? pin_dir : SL_PIN_DIR, kernel_trouble(err));
+	return mode == NODE_WRITE ? err : 0;
+}
+
+/*
+ * What was just read from the file is all that matters: the rest of the text is not ours to
+ * repeat.
+ */
+static int text_apply(void *parent, const char *name, const char *text, struct diags *diags,
+		      struct input_result *ret_result)
+{
+	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+	struct input_text input = { .name = name, .data = text, .size = strlen(text) };
+	int err;
+
+	if (!quiet)
+		return -ENOMEM;
+	err = input_apply(parent, &input, 1, INPUT_REPLACE, NULL, NULL, quiet, ret_result);
+	for (size_t i = 0; err && i < quiet->count; i++) {
+		const struct diag *d = &quiet->list[i];
+
+		if (d->level == DIAG_ERROR)
+			diag_add(diags, DIAG_WARNING, d->file, d->line, d->column, d->path, "%s",
+				 d->text);
+	}
+	return err;
+}
+
+int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
+		   struct model **ret_model)
+{
+	struct input_result result;
+	char name[32];
+	int err;
+
+	snprintf(name, sizeof(name), "revision %u", revision->number);
+	err = text_apply(parent, name, revision->body, diags, &result);
+	if (err) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "%s is whole, but this release cannot read it", name);
+		return err;
+	}
+	talloc_free(result.inventory);
+	*ret_model = result.model;
+	return 0;
+}
+
+int node_take(struct node *node, const struct store_revision *revision, uint32_t previous)
+{
+	char *body = talloc_strdup(node, revision->body);
+	char *members = talloc_strdup(node, revision->members);
+
+	if (!body || !members)
+		return -ENOMEM;
+	node->active = revision->number;
+	node->previous = previous == revision->number ? 0 : previous;
+	node->body = body;
+	node->members = members;
+	memcpy(node->digest, revision->digest, sizeof(node->digest));
+	return 0;
+}
+
+/* In order of trust. Numbers may repeat; 0 is none. */
+struct candidates {
+	uint32_t list[4];
+	size_t count;
+};
+
+static int candidate_load(struct node *node, void *parent, uint32_t number, struct diags *diags,
+			  struct store_revision *ret_revision)
+{
+	int err = store_load(node->store, parent, number, diags, ret_revision);
+
+	if (err == -ENOENT)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "revision %u should be active, but its file is gone", number);
+	return err;
+}
+
+/* The newest that is readable, for when neither kernel nor disk name one that is. */
+static int newest_load(struct node *node, void *parent, struct diags *diags,
+		       struct store_revision *ret_revision)
+{
+	struct store_revision *list;
+	size_t count;
+	int err = store_list(node->store, parent, diags, &list, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		err = store_load(node->store, parent, list[i].number, diags, ret_revision);
+		if (err != -ENOENT && err != -EBADMSG)
+			return err;
+	}
+	return -ENOENT;
+}
+
+static int active_choose(struct node *node, void *parent, const struct candidates *candidates,
+			 struct diags *diags, struct store_revision *ret_revision)
+{
+	bool is_first = true;
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < candidates->count; i++) {
+		uint32_t number = candidates->list[i];
+
+		if (!number || (i && number == candidates->list[i - 1]))
+			continue;
+		err = candidate_load(node, parent, number, diags, ret_revision);
+		if (err != -ENOENT && err != -EBADMSG)
+			break;
+		is_first = false;
+	}
+	if ((err == -ENOENT || err == -EBADMSG) && !is_first)
+		err = newest_load(node, parent, diags, ret_revision);
+	if (!err && !is_first)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "revision %u is taken for the active one", ret_revision->number);
+	return err;
+}
+
+/* Somebody may have flipped the kernel by hand, or we died between the flip and the pointer. */
+static int disk_follow(struct node *node, uint32_t disk, struct diags *diags)
+{
+	int err;
+
+	if (node->active == disk || !node->active)
+		return 0;
+	diag_add(diags, DIAG_NOTE, NULL, 0, 0, NULL,
+		 "revision %u is active; the state folder said %u and now follows", node->active,
+		 disk);
+	err = store_set_active(node->store, node->active, node->previous);
+	if (err)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "cannot write the active revision: %s", strerror(-err));
+	return err;
+}
+
+static int active_find(struct node *node, enum node_mode mode, struct diags *diags)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct store_revision revision;
+	uint32_t disk = 0, previous = 0;
+	int err = scratch ? store_active(node->store, &disk, &previous) : -ENOMEM;
+	struct candidates candidates = { .count = 3 };
+
+	if (err == -EBADMSG)
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "the state folder's file \"active\" is damaged");
+	else if (err)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "cannot read the active revision's number: %s", strerror(-err));
+	if (err && err != -EBADMSG)
+		return err;
+	candidates.list[0] = node->kernel ? kernel_obeyed(node->kernel) : 0;
+	candidates.list[1] = disk;
+	candidates.list[2] = previous;
+	if (err == -EBADMSG && !candidates.list[0])
+		err = newest_load(node, scratch, diags, &revision);
+	else
+		err = active_choose(node, scratch, &candidates, diags, &revision);
+	if (err == -ENOENT)
+		return 0;
+	if (!err)
+		err = node_take(node, &revision, revision.number == disk ? previous : disk);
+	if (!err && mode == NODE_WRITE)
+		err = disk_follow(node, disk, diags);
+	return err;
+}
+
+static int endpoints_find(struct node *node, struct diags *diags)
+{
+	char *text = NULL;
+	int err = store_endpoints(node->store, node, diags, &text);
+
+	node->has_lost_endpoints = err == -EBADMSG;
+	if (err && err != -EBADMSG)
+		return err;
+	node->endpoints = err ? "" : text;
+	return 0;
+}
+
+static int inventory_parse(struct node *node, struct diags *diags)
+{
+	struct input_result result;
+	int err = text_apply(node, "endpoints.yaml", node->endpoints, diags, &result);
+
+	if (err == -EINVAL) {
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "endpoints.yaml is whole, but this release cannot read it");
+		node->has_lost_endpoints = true;
+		node->inventory = talloc_zero(node, struct inventory);
+		return node->inventory ? 0 : -ENOMEM;
+	}
+	if (err)
+		return err;
+	talloc_free(result.model);
+	node->inventory = result.inventory;
+	return 0;
+}
+
+int node_load(struct node *node, struct diags *diags)
+{
+	struct store_revision revision = { .number = node->active, .body = node->body };
+	int err = 0;
+
+	if (!node->model && node->active)
+		err = revision_parse(node, &revision, diags, &node->model);
+	else if (!node->model)
+		node->model = talloc_zero(node, struct model);
+	if (!err && !node->model)
+		err = -ENOMEM;
+	if (!err && !node->inventory)
+		err = inventory_parse(node, diags);
+	return err;
+}
+
+static int node_fill(struct node *node, const struct node_options *options, enum node_mode mode,
+		     struct diags *diags)
+{
+	const char *command = options->command ? options->command : program_invocation_short_name;
+	unsigned timeout_ms = options->timeout_ms ? options->timeout_ms : NODE_TIMEOUT_MS;
+	int err = store_open(node, options->state_dir, mode == NODE_WRITE, diags, &node->store);
+
+	if (!err && mode == NODE_WRITE)
+		err = store_lock(node->store, timeout_ms, command, diags);
+	if (!err)
+		err = kernel_find(node, options->pin_dir, mode, diags);
+	if (!err)
+		err = active_find(node, mode, diags);
+	if (!err)
+		err = endpoints_find(node, diags);
+	if (!err && !options->lazy)
+		err = node_load(node, diags);
+	return err;
+}
+
+int node_open(void *parent, const struct node_options *options, enum node_mode mode,
+	      struct diags *diags, struct node **ret_node)
+{
+	static const struct node_options defaults = { 0 };
+	_cleanup_talloc_ struct node *node = talloc_zero(parent, struct node);
+	int err;
+
+	if (!node)
+		return -ENOMEM;
+	talloc_set_destructor(node, node_release);
+	err = node_fill(node, options ? options : &defaults, mode, diags);
+	if (err)
+		return err;
+	*ret_node = TAKE_PTR(node);
+	return 0;
+}
+
+int node_revision(struct node *node, void *parent, uint32_t number, struct diags *diags,
+		  struct store_revision *ret_revision)
+{
+	int err = store_load(node->store, parent, number, diags, ret_revision);
+
+	if (err == -ENOENT)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "there is no revision %u: `sluice history` lists those that are kept",
+			 number);
+	else if (err == -EBADMSG)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "revision %u cannot be used: its file is damaged", number);
+	return err;
+}
+
+int node_model_at(struct node *node, void *parent, uint32_t number, struct diags *diags,
+		  struct model **ret_model)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct store_revision revision;
+	int err = scratch ? node_revision(node, scratch, number, diags, &revision) : -ENOMEM;
+
+	return err ? err : revision_parse(parent, &revision, diags, ret_model);
+}
+
+int node_plan(struct node *node, void *parent, struct diags *diags, struct plan **ret_plan)
+{
+	int err = node_load(node, diags);
+
+	return err ? err : plan_build(parent, node->model, node->inventory, diags, ret_plan);
+}
+
+int node_plan_at(struct node *node, void *parent, const struct store_revision *revision,
+		 const struct inventory *inventory, struct diags *diags, struct plan **ret_plan)
+{
+	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+	_cleanup_talloc_ struct model *model = NULL;
+	int err = quiet ? revision_parse(NULL, revision, diags, &model) : -ENOMEM;
+
+	if (!err)
+		err = plan_build(parent, model, inventory, quiet, ret_plan);
+	for (size_t i = 0; err && quiet && i < quiet->count; i++) {
+		if (quiet->list[i].level == DIAG_ERROR)
+			diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL, "revision %u: %s",
+				 revision->number, quiet->list[i].text);
+	}
+	return err;
+}

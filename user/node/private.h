@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share. */
+#pragma once
+#include "node.h"
+
+/*
+ * A revision from the disk as the node's active one (its texts move below the node), not yet
+ * parsed.
+ */
+int node_take(struct node *node, const struct store_revision *revision, uint32_t previous);
+
+/*
+ * The model in a revision's body. Findings of old input are not repeated: only that it cannot
+ * be read is an error.
+ */
+int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
+		   struct model **ret_model);
+
+/* Loads a revision and says so in diags when it is not there or damaged. */
+int node_revision(struct node *node, void *parent, uint32_t number, struct diags *diags,
+		  struct store_revision *ret_revision);
+
+/* Loads, parses and plans a revision with the inventory, without repeating the plan's warnings. */
+int node_plan_at(struct node *node, void *parent, const struct store_revision *revision,
+		 const struct inventory *inventory, struct diags *diags, struct plan **ret_plan);
+
+/*
+ * Brings the rings up to date of versions that only other hot revisions use, then once more
+ * those of the current plan: where both name a version, the current one has the last word. What
+ * fails is a warning.
+ */
+void node_members_refresh(struct node *node, const struct inventory *inventory,
+			  const struct plan *current, struct diags *diags);
+
+/*
+ * THE flip, then the disk's pointer: in that order, since whoever opens the node next takes the
+ * kernel's word.
+ */
+int node_activate(struct node *node, uint32_t number, struct diags *diags);
+
+/*
+ * A digest over all that a model says about who may serve a version. Two models of one digest
+ * need the same rings.
+ */
+int model_members(void *parent, const struct model *model, char **ret_text);
+
+/* The words for a service's rules: "v1 90, v3 10"; several rules are named. */
+int service_words(void *parent, const struct service *service, char **ret_text);
+/* "reviews.default" */
+const char *service_title_words(void *parent, const struct service *service);
+char *rule_words(void *parent, const struct service *service, const struct rule *rule);
+char *rule_title_words(void *parent, const struct service *service, const struct rule *rule);
