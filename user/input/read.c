@@ -61,8 +61,8 @@ static int text_add(struct texts *texts, int fd, const char *name)
 {
 	struct input_text *list = talloc_realloc(NULL, texts->list, struct input_text,
 						 texts->count + 1);
-	char *data;
-	size_t size;
+	char *data = NULL;
+	size_t size = 0;
 
 	if (!list)
 		return read_error(texts, name, -ENOMEM);

@@ -118,7 +118,7 @@ static bool enum_read(struct reader *reader, const struct field *field, const st
 		      struct opt_number *ret_value)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
-	const char *text;
+	const char *text = NULL;
 	size_t count = 0;
 
 	if (!text_read(reader, node, &text))
@@ -288,7 +288,7 @@ static bool labels_read(struct reader *reader, const struct node *node,
 		return false;
 	}
 	for (const struct node *child = node->first; child; child = child->next) {
-		const char *value;
+		const char *value = NULL;
 
 		if (text_read(reader, child, &value))
 			list[count++] = (struct label){ child->key, value };
