@@ -43,16 +43,18 @@ static inline int door_fd(const struct world *world, __u32 door)
 {
 	if (door == SL_DOOR_XDP)
 		return bpf_program__fd(world->xdp->progs.sl_xdp);
-	return bpf_program__fd(door == SL_DOOR_TC ? world->tc->progs.sl_tc_in : world->tc->progs.sl_tc_out);
+	return bpf_program__fd(door == SL_DOOR_TC ? world->tc->progs.sl_tc_in :
+						    world->tc->progs.sl_tc_out);
 }
 
 /* `run->in` through a door as if it came in (or goes out) by a device. */
-static inline void run_bare(const struct world *world, __u32 door, __u32 ifindex, __u32 flags, struct run *run)
+static inline void run_bare(const struct world *world, __u32 door, __u32 ifindex, __u32 flags,
+			    struct run *run)
 {
 	struct __sk_buff skb = { .ifindex = ifindex };
 	struct xdp_md xdp = { .ingress_ifindex = ifindex, .data_end = run->in_len };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->in, .data_size_in = run->in_len, .data_out = run->out,
-		    .data_size_out = sizeof(run->out), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->in, .data_size_in = run->in_len,
+		    .data_out = run->out, .data_size_out = sizeof(run->out), .repeat = 1);
 
 	if (door == SL_DOOR_XDP) {
 		opts.ctx_in = &xdp;
@@ -68,8 +70,8 @@ static inline void run_bare(const struct world *world, __u32 door, __u32 ifindex
 }
 
 /*
- * The flag by which the kernel pretends that the device summed the packet (CHECKSUM_COMPLETE), and checks the skb's sum
- * afterwards; 0 where the kernel has none (before 6.17).
+ * The flag by which the kernel pretends that the device summed the packet (CHECKSUM_COMPLETE), and
+ * checks the skb's sum afterwards; 0 where the kernel has none (before 6.17).
  */
 static inline __u32 skb_sum_flag(const struct world *world)
 {
@@ -80,12 +82,14 @@ static inline __u32 skb_sum_flag(const struct world *world)
 		run_bare(world, SL_DOOR_TC, 1, BPF_F_TEST_SKB_CHECKSUM_COMPLETE, &run);
 		known = !run.err;
 		if (!known)
-			fprintf(stderr, "SKIP: the skb's own sum (this kernel's test run has no CHECKSUM_COMPLETE)\n");
+			fprintf(stderr, "SKIP: the skb's own sum (this kernel's test run has no "
+					"CHECKSUM_COMPLETE)\n");
 	}
 	return known ? BPF_F_TEST_SKB_CHECKSUM_COMPLETE : 0;
 }
 
-static inline void run_door(const struct world *world, __u32 door, __u32 ifindex, __u32 flags, struct run *run)
+static inline void run_door(const struct world *world, __u32 door, __u32 ifindex, __u32 flags,
+			    struct run *run)
 {
 	__u64 before[SL_COUNTER_COUNT];
 
@@ -139,6 +143,7 @@ static inline void print_counted(const struct run *run)
 	fprintf(stderr, "    counted:");
 	for (int i = 0; i < SL_COUNTER_COUNT; i++)
 		if (run->counted[i])
-			fprintf(stderr, " %s=%llu", counter_names[i], (unsigned long long)run->counted[i]);
+			fprintf(stderr, " %s=%llu", counter_names[i],
+				(unsigned long long)run->counted[i]);
 	fprintf(stderr, "\n");
 }

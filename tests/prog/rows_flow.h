@@ -79,7 +79,8 @@ static void middle_is_adopted(struct trial *trial)
 
 	world_one(trial, EP_A);
 	client_sends(trial, ack, SL_adopt_stack, to_endpoint(ack, EP_A));
-	step_wants(trial, flow_of(trial, ack, &flow) && flow.flags & SL_FLOW_ADOPTED, "a flow marked adopted");
+	step_wants(trial, flow_of(trial, ack, &flow) && flow.flags & SL_FLOW_ADOPTED,
+		   "a flow marked adopted");
 	step_wants(trial, stats_of(trial, 0).opened == 0, "not counted as opened");
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
@@ -108,7 +109,8 @@ static void flow_is_written(struct trial *trial)
 	step_wants(trial, flow_of(trial, syn, &flow), "an entry for the client's way");
 	step_wants(trial, flow_of(trial, reply, &back), "an entry for the endpoint's way");
 	step_wants(trial, flow.revision == 7 && back.revision == 7, "the revision in both");
-	step_wants(trial, flow.port == htons(EP_PORT) && back.port == htons(VIP_PORT), "the ports to write");
+	step_wants(trial, flow.port == htons(EP_PORT) && back.port == htons(VIP_PORT),
+		   "the ports to write");
 	step_wants(trial, flow.flags == 0 && back.flags == SL_FLOW_REPLY, "the flags");
 	wire_address(EP_A, trial->family, peer);
 	step_wants(trial, !memcmp(flow.peer, peer, 16), "the endpoint's address");
@@ -127,7 +129,8 @@ static void moves_to_b(struct trial *trial)
 
 static void syn_decides_anew(struct trial *trial)
 {
-	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK), stale = answer_to(trial, syn, EP_A, ACK);
+	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
+		    stale = answer_to(trial, syn, EP_A, ACK);
 	struct sl_flow flow;
 
 	world_one(trial, EP_A);
@@ -138,8 +141,10 @@ static void syn_decides_anew(struct trial *trial)
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_B));
 	step_wants(trial, !flow_of(trial, stale, &flow), "the old endpoint's way is forgotten");
 	stack_sends(trial, stale, SL_pass_unmatched, stale);
-	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1, "the old one closed");
-	step_wants(trial, stats_of(trial, 1).opened == 1 && stats_of(trial, 1).closed == 0, "the new one open");
+	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1,
+		   "the old one closed");
+	step_wants(trial, stats_of(trial, 1).opened == 1 && stats_of(trial, 1).closed == 0,
+		   "the new one open");
 }
 
 static void datagrams_stay(struct trial *trial)
@@ -164,7 +169,8 @@ static void idle_datagrams_end(struct trial *trial)
 	flow.seen_ns = 1;
 	flow_set(trial, datagram, &flow);
 	opens(trial, datagram, EP_B);
-	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 1).opened == 1, "closed and opened");
+	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 1).opened == 1,
+		   "closed and opened");
 	stack_sends(trial, reply, SL_pass_unmatched, reply);
 }
 
@@ -184,7 +190,8 @@ static void old_tcp_stays(struct trial *trial)
 
 static void reply_is_restored(struct trial *trial)
 {
-	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK), reply = answer_to(trial, syn, EP_A, ACK);
+	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
+		    reply = answer_to(trial, syn, EP_A, ACK);
 	struct sl_flow flow;
 
 	world_one(trial, EP_A);
@@ -205,18 +212,22 @@ static void both_ways_stay_young(struct trial *trial)
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
-	step_wants(trial, flow_of(trial, syn, &flow) && flow_of(trial, reply, &back), "both entries");
+	step_wants(trial, flow_of(trial, syn, &flow) && flow_of(trial, reply, &back),
+		   "both entries");
 	flow.seen_ns = back.seen_ns = 1;
 	flow_set(trial, syn, &flow);
 	flow_set(trial, reply, &back);
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
-	step_wants(trial, flow_of(trial, syn, &flow) && flow.seen_ns > 1, "the client's way touched by a reply");
-	step_wants(trial, flow_of(trial, reply, &back) && back.seen_ns > 1, "the endpoint's way touched");
+	step_wants(trial, flow_of(trial, syn, &flow) && flow.seen_ns > 1,
+		   "the client's way touched by a reply");
+	step_wants(trial, flow_of(trial, reply, &back) && back.seen_ns > 1,
+		   "the endpoint's way touched");
 }
 
 static void foreign_syn_ack(struct trial *trial)
 {
-	struct wire syn = tcp(trial, SYN), rst = tcp(trial, RST), reply = answer_to(trial, syn, EP_A, SYN | ACK);
+	struct wire syn = tcp(trial, SYN), rst = tcp(trial, RST),
+		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
@@ -227,18 +238,21 @@ static void foreign_syn_ack(struct trial *trial)
 
 static void fins_close_once(struct trial *trial)
 {
-	struct wire syn = tcp(trial, SYN), fin = tcp(trial, FIN | ACK), back = answer_to(trial, syn, EP_A, FIN | ACK);
+	struct wire syn = tcp(trial, SYN), fin = tcp(trial, FIN | ACK),
+		    back = answer_to(trial, syn, EP_A, FIN | ACK);
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
 	client_sends(trial, fin, SL_forward_stack, to_endpoint(fin, EP_A));
 	step_wants(trial, stats_of(trial, 0).closed == 0, "half closed is not closed");
 	endpoint_sends(trial, back, SL_reply_up, back);
-	step_wants(trial, stats_of(trial, 0).closed == 0, "ingress books nothing of a reply that it leaves alone");
+	step_wants(trial, stats_of(trial, 0).closed == 0,
+		   "ingress books nothing of a reply that it leaves alone");
 	stack_sends(trial, back, SL_reply_stack, to_client(back));
 	client_sends(trial, fin, SL_forward_stack, to_endpoint(fin, EP_A));
 	stack_sends(trial, back, SL_reply_stack, to_client(back));
-	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 0).reset == 0, "closed once");
+	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 0).reset == 0,
+		   "closed once");
 }
 
 static void endpoint_resets(struct trial *trial)
@@ -248,7 +262,8 @@ static void endpoint_resets(struct trial *trial)
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
 	stack_sends(trial, rst, SL_reply_stack, to_client(rst));
-	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 0).reset == 1, "closed and reset");
+	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 0).reset == 1,
+		   "closed and reset");
 }
 
 static void handshake_is_measured(struct trial *trial)
@@ -265,7 +280,8 @@ static void handshake_is_measured(struct trial *trial)
 	stats = stats_of(trial, 0);
 	for (__u32 i = 0; i < SL_HANDSHAKE_BUCKETS; i++)
 		handshakes += stats.handshake_us[i];
-	step_wants(trial, stats.opened == 1 && stats.closed == 0, "a repeated SYN is one connection");
+	step_wants(trial, stats.opened == 1 && stats.closed == 0,
+		   "a repeated SYN is one connection");
 	step_wants(trial, handshakes == 1, "one handshake");
 }
 
@@ -281,29 +297,37 @@ static void bytes_are_counted(struct trial *trial)
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
 	stats = stats_of(trial, 0);
 	step_wants(trial, stats.packets_in == 2 && stats.packets_out == 1, "packets");
-	step_wants(trial, stats.bytes_in == 2 * (header + 40) && stats.bytes_out == header + 53, "bytes");
+	step_wants(trial, stats.bytes_in == 2 * (header + 40) && stats.bytes_out == header + 53,
+		   "bytes");
 }
 
 static const struct row rows_flow[] = {
 	{ "a SYN to a VIP goes to the only endpoint, up the stack", syn_opens, DOORS_IN, V46 },
-	{ "a datagram to a VIP goes to the only endpoint, up the stack", datagram_opens, DOORS_IN, V46 },
+	{ "a datagram to a VIP goes to the only endpoint, up the stack", datagram_opens, DOORS_IN,
+	  V46 },
 	{ "what follows a SYN goes where it went", ack_follows, DOORS_IN, V46 },
 	{ "what follows a datagram goes where it went", datagram_follows, DOORS_IN, V46 },
-	{ "a reply passes in untouched and gets the VIP back on its way out", reply_waits, DOORS_IN, V46 },
+	{ "a reply passes in untouched and gets the VIP back on its way out", reply_waits, DOORS_IN,
+	  V46 },
 	{ "a datagram's reply gets the VIP back on its way out", datagram_reply, DOORS_IN, V46 },
-	{ "the way out opens nothing and rewrites no client's packet", egress_opens_nothing, DOORS_IN, V46 },
+	{ "the way out opens nothing and rewrites no client's packet", egress_opens_nothing,
+	  DOORS_IN, V46 },
 	{ "a connection found in its middle is adopted", middle_is_adopted, DOORS_IN, V46 },
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
-	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN, V46 },
+	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN,
+	  V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
 	{ "datagrams of a live flow stay when the split moves", datagrams_stay, DOORS_IN, V46 },
-	{ "a UDP flow idle for too long ends, and the next datagram decides anew", idle_datagrams_end, DOORS_IN, V46 },
+	{ "a UDP flow idle for too long ends, and the next datagram decides anew",
+	  idle_datagrams_end, DOORS_IN, V46 },
 	{ "a TCP flow never ends by being idle", old_tcp_stays, DOORS_IN, V46 },
-	{ "an evicted reply entry is put back by the client's packets", reply_is_restored, DOORS_IN, V46 },
+	{ "an evicted reply entry is put back by the client's packets", reply_is_restored, DOORS_IN,
+	  V46 },
 	{ "a reply keeps both entries young", both_ways_stay_young, DOORS_IN, V46 },
 	{ "a SYN-ACK for a closed flow is a direct connection's", foreign_syn_ack, DOORS_IN, V46 },
 	{ "FIN from both closes, once", fins_close_once, DOORS_IN, V46 },
 	{ "an endpoint's RST closes and counts as reset", endpoint_resets, DOORS_IN, V46 },
-	{ "a repeated SYN is one connection with one handshake", handshake_is_measured, DOORS_IN, V46 },
+	{ "a repeated SYN is one connection with one handshake", handshake_is_measured, DOORS_IN,
+	  V46 },
 	{ "packets and bytes are counted by version", bytes_are_counted, DOORS_IN, V46 },
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flows that go straight from device to device: MAC addresses, TTL, and every reason to go up the stack instead. */
+/* Flows that go straight from device to device: MAC addresses, TTL, and every reason to go up the
+ * stack instead. */
 #pragma once
-#include "rows_shape.h"
+#include "rows_cut.h"
 #include "rows_split.h"
 
 static struct wire over_to_endpoint(struct wire wire)
@@ -67,7 +68,8 @@ static void straight_udp_sums(struct trial *trial)
 
 static void straight_fragments(struct trial *trial)
 {
-	struct wire datagram = udp(trial), first = cut(datagram, 1, 7), later = cut(datagram, 2, 7), reply;
+	struct wire datagram = udp(trial), first = cut(datagram, 1, 7), later = cut(datagram, 2, 7),
+		    reply;
 
 	linked(trial, first);
 	client_sends(trial, later, SL_fragment_redirect, over_to_endpoint(later));
@@ -99,7 +101,8 @@ static void stays_up(struct trial *trial, struct wire syn, enum who endpoint)
 	struct sl_flow flow;
 
 	client_sends(trial, syn, SL_open_stack, to_endpoint(syn, endpoint));
-	step_wants(trial, flow_of(trial, syn, &flow) && !(flow.flags & SL_FLOW_REDIRECT), "a flow of the stack");
+	step_wants(trial, flow_of(trial, syn, &flow) && !(flow.flags & SL_FLOW_REDIRECT),
+		   "a flow of the stack");
 }
 
 static void one_way_is_not_enough(struct trial *trial)
@@ -173,7 +176,8 @@ static void stack_flow_stays_up(struct trial *trial)
 
 	world_one(trial, EP_A);
 	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
-	world_links(trial); /* a way straight appears: connection tracking has half of the flow already */
+	world_links(trial); /* a way straight appears: connection tracking has half of the flow
+			       already */
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
 	endpoint_sends(trial, reply, SL_reply_up, reply);
 }
@@ -229,28 +233,36 @@ static void cut_straight(struct trial *trial)
 		syn.options = ack.options = datagram.options = options;
 		cut_everywhere(trial, trial->door, LINK_CLIENT, syn, over_to_endpoint(syn));
 		cut_everywhere(trial, trial->door, LINK_CLIENT, ack, over_to_endpoint(ack));
-		cut_everywhere(trial, trial->door, LINK_CLIENT, datagram, over_to_endpoint(datagram));
+		cut_everywhere(trial, trial->door, LINK_CLIENT, datagram,
+			       over_to_endpoint(datagram));
 		reply = answer_to(trial, datagram, EP_A, 0);
 		cut_everywhere(trial, trial->door, LINK_ENDPOINT, reply, over_to_client(reply));
 	}
 }
 
 static const struct row rows_redirect[] = {
-	{ "both ways go straight where both routes are ours: MAC addresses and TTL", straight_plain, DOORS_IN, V46 },
+	{ "both ways go straight where both routes are ours: MAC addresses and TTL", straight_plain,
+	  DOORS_IN, V46 },
 	{ "options and extension headers go straight too", straight_with_options, DOORS_IN, V46 },
 	{ "an adopted connection goes straight too", straight_adopted, DOORS_IN, V46 },
 	{ "UDP checksums of zero, straight", straight_udp_sums, DOORS_IN, V46 },
-	{ "fragments of a straight flow go straight, both ways", straight_fragments, DOORS_IN, V46 },
+	{ "fragments of a straight flow go straight, both ways", straight_fragments, DOORS_IN,
+	  V46 },
 	{ "ICMP errors of a straight flow go straight, both ways", straight_errors, DOORS_IN, V46 },
-	{ "a flow whose way back is not ours goes up the stack", one_way_is_not_enough, DOORS_IN, V46 },
+	{ "a flow whose way back is not ours goes up the stack", one_way_is_not_enough, DOORS_IN,
+	  V46 },
 	{ "a link without doors is reached through the stack", doorless_link, DOORS_IN, V46 },
 	{ "an endpoint without a route is the stack's to judge", no_route, DOORS_IN, V46 },
 	{ "a packet on its last hop is the stack's to judge", last_hop, DOORS_IN, V46 },
 	{ "a tagged frame goes up the stack", tagged_stays_up, DOORS_IN, V46 },
-	{ "a straight flow that loses its way goes up, and comes back to it", live_flow_loses_its_way, DOORS_IN, V46 },
+	{ "a straight flow that loses its way goes up, and comes back to it",
+	  live_flow_loses_its_way, DOORS_IN, V46 },
 	{ "a flow of the stack stays one", stack_flow_stays_up, DOORS_IN, V46 },
-	{ "a neighbour still unknown: tc sends, XDP leaves it to tc", silent_neighbour, DOORS_IN, V46 },
-	{ "a device that takes no XDP frames: tc sends, XDP leaves it to tc", slow_link, DOORS_IN, V46 },
-	{ "a refusal into a device that takes no XDP frames is tc's", refused_on_slow_link, 1 << SL_DOOR_XDP, V46 },
+	{ "a neighbour still unknown: tc sends, XDP leaves it to tc", silent_neighbour, DOORS_IN,
+	  V46 },
+	{ "a device that takes no XDP frames: tc sends, XDP leaves it to tc", slow_link, DOORS_IN,
+	  V46 },
+	{ "a refusal into a device that takes no XDP frames is tc's", refused_on_slow_link,
+	  1 << SL_DOOR_XDP, V46 },
 	{ "straight packets cut at every byte", cut_straight, DOORS_IN, V46 },
 };

@@ -3,7 +3,8 @@
 #pragma once
 #include "trial.h"
 
-#define MANY 300 /* clients' ports tried: a version with a slot in two is missed by chance once in 2^300 */
+/* Clients' ports tried: a version with a slot in two is missed by chance once in 2^300. */
+#define MANY 300
 
 /* An answer leaves by the device that the question came in by: XDP needs leave for that. */
 static void may_answer(struct trial *trial)
@@ -12,14 +13,16 @@ static void may_answer(struct trial *trial)
 }
 
 /* Versions 0, 1 .. with one endpoint each; EP_SILENT stands for a version without one. */
-static struct sl_split split_of(struct trial *trial, const enum who *whos, const __u32 *counts, __u32 count,
-				__u16 flags)
+static struct sl_split split_of(struct trial *trial, const enum who *whos, const __u32 *counts,
+				__u32 count, __u16 flags)
 {
 	struct world *world = trial->world;
 	__u32 versions[8], endpoint;
 
 	for (__u32 i = 0; i < count; i++) {
-		endpoint = whos[i] == EP_SILENT ? 0 : world_endpoint(world, trial->family, whos[i], EP_PORT);
+		endpoint = whos[i] == EP_SILENT ?
+				   0 :
+				   world_endpoint(world, trial->family, whos[i], EP_PORT);
 		versions[i] = world_version(world, &endpoint, whos[i] != EP_SILENT);
 	}
 	return world_split(world, versions, counts, count, flags);
@@ -60,8 +63,9 @@ static void weight_zero(struct trial *trial)
 {
 	__u32 counts[3] = {};
 
-	world_serve(trial->world, trial->family,
-		    split_of(trial, (enum who[]){ EP_A, EP_B, EP_C }, (__u32[]){ 32, 0, 32 }, 3, 0));
+	world_serve(
+		trial->world, trial->family,
+		split_of(trial, (enum who[]){ EP_A, EP_B, EP_C }, (__u32[]){ 32, 0, 32 }, 3, 0));
 	spread(trial, counts);
 	step_wants(trial, counts[0] && !counts[1] && counts[2], "none for weight 0");
 }
@@ -83,7 +87,8 @@ static void endpoints_share(struct trial *trial)
 			      to_endpoint(syn, EP_A + flow.endpoint)));
 		counts[flow.endpoint]++;
 	}
-	step_wants(trial, counts[0] > MANY / 5 && counts[1] > MANY / 5 && counts[2] > MANY / 5, "about a third each");
+	step_wants(trial, counts[0] > MANY / 5 && counts[1] > MANY / 5 && counts[2] > MANY / 5,
+		   "about a third each");
 }
 
 static void client_affinity(struct trial *trial)
@@ -92,10 +97,12 @@ static void client_affinity(struct trial *trial)
 	int first;
 
 	world_serve(trial->world, trial->family,
-		    split_of(trial, (enum who[]){ EP_A, EP_B }, (__u32[]){ 32, 32 }, 2, SL_SPLIT_BY_CLIENT));
+		    split_of(trial, (enum who[]){ EP_A, EP_B }, (__u32[]){ 32, 32 }, 2,
+			     SL_SPLIT_BY_CLIENT));
 	first = version_of(trial, syn, 20000);
 	for (__u16 i = 0; i < MANY; i++)
-		step_wants(trial, version_of(trial, syn, 20000 + i) == first, "one version for one client");
+		step_wants(trial, version_of(trial, syn, 20000 + i) == first,
+			   "one version for one client");
 }
 
 static void empty_spills(struct trial *trial)
@@ -104,13 +111,17 @@ static void empty_spills(struct trial *trial)
 	struct wire syn = tcp(trial, SYN);
 
 	world_serve(trial->world, trial->family,
-		    split_of(trial, (enum who[]){ EP_A, EP_SILENT }, (__u32[]){ 32, 32 }, 2, SL_SPLIT_SPILL));
+		    split_of(trial, (enum who[]){ EP_A, EP_SILENT }, (__u32[]){ 32, 32 }, 2,
+			     SL_SPLIT_SPILL));
 	spread(trial, counts);
-	step_wants(trial, counts[0] == MANY && !counts[1], "all to the version that has an endpoint");
+	step_wants(trial, counts[0] == MANY && !counts[1],
+		   "all to the version that has an endpoint");
 	world_reset(trial->world);
 	world_serve(trial->world, trial->family,
-		    split_of(trial, (enum who[]){ EP_SILENT, EP_A }, (__u32[]){ 63, 1 }, 2, SL_SPLIT_SPILL));
-	syn.sport = 20001; /* its slots are the empty version's, nine times: the last resort finds the member */
+		    split_of(trial, (enum who[]){ EP_SILENT, EP_A }, (__u32[]){ 63, 1 }, 2,
+			     SL_SPLIT_SPILL));
+	syn.sport = 20001; /* its slots are the empty version's, nine times: the last resort finds
+			      the member */
 	trial->note = SL_note_spilled;
 	client_sends(trial, syn, SL_open_stack, to_endpoint(syn, EP_A));
 }
@@ -132,11 +143,15 @@ static void sources_choose(struct trial *trial)
 {
 	struct world *world = trial->world;
 	struct wire friend = tcp(trial, SYN), stranger = tcp(trial, SYN);
-	__u32 a = world_endpoint(world, trial->family, EP_A, EP_PORT), b = world_endpoint(world, trial->family, EP_B, EP_PORT);
-	struct sl_service service = { .otherwise = world_split_one(world, world_version(world, &a, 1)), .rule_count = 2 };
+	__u32 a = world_endpoint(world, trial->family, EP_A, EP_PORT),
+	      b = world_endpoint(world, trial->family, EP_B, EP_PORT);
+	struct sl_service service = { .otherwise =
+					      world_split_one(world, world_version(world, &a, 1)),
+				      .rule_count = 2 };
 	struct sl_split to_b = world_split_one(world, world_version(world, &b, 1));
 
-	service.rule_base = world_rule(world, trial->family, STRANGER, trial->family == 4 ? 32 : 128, service.otherwise);
+	service.rule_base = world_rule(world, trial->family, STRANGER,
+				       trial->family == 4 ? 32 : 128, service.otherwise);
 	world_rule(world, trial->family, FRIEND, trial->family == 4 ? 26 : 80, to_b);
 	world_service(world, trial->family, IPPROTO_TCP, VIP_PORT, service);
 	friend.src = FRIEND;
@@ -152,14 +167,16 @@ static void first_rule_wins(struct trial *trial)
 	struct sl_split none = { .flags = SL_SPLIT_NONE }, to_a, to_b;
 	int whole = trial->family == 4 ? 32 : 128;
 	struct sl_service service = { .otherwise = none, .rule_count = SL_RULES_MAX };
-	__u32 a = world_endpoint(world, trial->family, EP_A, EP_PORT), b = world_endpoint(world, trial->family, EP_B, EP_PORT);
+	__u32 a = world_endpoint(world, trial->family, EP_A, EP_PORT),
+	      b = world_endpoint(world, trial->family, EP_B, EP_PORT);
 
 	to_a = world_split_one(world, world_version(world, &a, 1));
 	to_b = world_split_one(world, world_version(world, &b, 1));
 	service.rule_base = world_rule(world, trial->family, STRANGER, whole, to_b);
 	for (__u32 i = 2; i < SL_RULES_MAX; i++)
 		world_rule(world, trial->family, STRANGER, whole, to_b);
-	world_rule(world, trial->family, CLIENT, 0, to_a); /* the last rule that there may be matches everyone */
+	world_rule(world, trial->family, CLIENT, 0,
+		   to_a); /* the last rule that there may be matches everyone */
 	world_service(world, trial->family, IPPROTO_TCP, VIP_PORT, service);
 	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
 }
@@ -168,7 +185,11 @@ static void first_rule_wins(struct trial *trial)
 
 static struct wire turned(struct wire wire)
 {
-	struct wire back = { .family = wire.family, .tags = wire.tags, .src = wire.dst, .dst = wire.src, .ttl = 64 };
+	struct wire back = { .family = wire.family,
+			     .tags = wire.tags,
+			     .src = wire.dst,
+			     .dst = wire.src,
+			     .ttl = 64 };
 
 	memcpy(back.to, wire.from, ETH_ALEN);
 	memcpy(back.from, wire.to, ETH_ALEN);
@@ -184,11 +205,13 @@ static struct wire reset_for(struct wire wire)
 	back.tcp_flags = wire.tcp_flags & ACK ? RST : RST | ACK;
 	back.seq = wire.tcp_flags & ACK ? wire.ack : 0;
 	if (!(wire.tcp_flags & ACK))
-		back.ack = wire.seq + !!(wire.tcp_flags & SYN) + (wire.tcp_flags & FIN) + wire.payload;
+		back.ack =
+			wire.seq + !!(wire.tcp_flags & SYN) + (wire.tcp_flags & FIN) + wire.payload;
 	return back;
 }
 
-/* Quotes the IP header and eight bytes, without options; `quoted` must live as long as the answer. */
+/* Quotes the IP header and eight bytes, without options; `quoted` must live as long as the answer.
+ */
 static struct wire unreachable_for(struct wire wire, struct wire *quoted)
 {
 	struct wire back = turned(wire);
@@ -338,7 +361,9 @@ static void tables_lie(struct trial *trial)
 	bad = good, bad.member_base = wild;
 	broken_split(trial, bad);
 	broken_split(trial, world_split_one(world, wild)); /* a member that is no version */
-	broken_split(trial, world_split_one(world, world_version(world, &wild, 1))); /* a ring's word no endpoint */
+	broken_split(trial,
+		     world_split_one(world, world_version(world, &wild,
+							  1))); /* a ring's word no endpoint */
 	world_put(world_fd(world, versions), &(__u32){ 0 }, &outside);
 	broken_split(trial, good);
 }
@@ -347,18 +372,23 @@ static const struct row rows_split[] = {
 	{ "two versions share by their slots", weights_share, DOORS_IN, V46 },
 	{ "weight 0 gets nothing", weight_zero, DOORS_IN, V46 },
 	{ "a version's endpoints share by its ring", endpoints_share, DOORS_IN, V46 },
-	{ "with client affinity all of a client's ports go to one version", client_affinity, DOORS_IN, V46 },
+	{ "with client affinity all of a client's ports go to one version", client_affinity,
+	  DOORS_IN, V46 },
 	{ "an empty version's share spills when its policy says so", empty_spills, DOORS_IN, V46 },
 	{ "an empty version refuses its share and no other", empty_share_refused, DOORS_IN, V46 },
 	{ "the client's prefix chooses the rule", sources_choose, DOORS_IN, V46 },
 	{ "the last of as many rules as there may be is reached", first_rule_wins, DOORS_IN, V46 },
 	{ "an empty version answers TCP with the RST that fits", empty_resets, DOORS_IN, V46 },
 	{ "an empty version answers UDP with port unreachable", empty_unreachable, DOORS_IN, V46 },
-	{ "no rule that matches is the same refusal with its own verdict", no_rule_refuses, DOORS_IN, V46 },
+	{ "no rule that matches is the same refusal with its own verdict", no_rule_refuses,
+	  DOORS_IN, V46 },
 	{ "an RST and a multicast source are never answered", nobody_answers, DOORS_IN, V46 },
-	{ "XDP leaves a refusal to tc where it cannot send", refusal_is_left_to_tc, 1 << SL_DOOR_XDP, V46 },
-	{ "a live flow outlives its version's last endpoint", live_flow_outlives_its_version, DOORS_IN, V46 },
-	{ "an active word that names no hot revision falls back to the last good one", unknown_active, DOORS_IN, V46 },
+	{ "XDP leaves a refusal to tc where it cannot send", refusal_is_left_to_tc,
+	  1 << SL_DOOR_XDP, V46 },
+	{ "a live flow outlives its version's last endpoint", live_flow_outlives_its_version,
+	  DOORS_IN, V46 },
+	{ "an active word that names no hot revision falls back to the last good one",
+	  unknown_active, DOORS_IN, V46 },
 	{ "a revision that is not active is invisible", inactive_is_invisible, DOORS_IN, V46 },
 	{ "a table that points outside itself drops, and says so", tables_lie, DOORS_IN, V46 },
 };

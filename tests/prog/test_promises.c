@@ -18,7 +18,12 @@ static __u32 client_link; /* its interface index */
 
 static struct wire syn_from(int family, __u16 sport, __u16 dport)
 {
-	struct wire syn = { .family = family, .src = CLIENT, .dst = VIP, .sport = sport, .dport = dport, .ttl = 64 };
+	struct wire syn = { .family = family,
+			    .src = CLIENT,
+			    .dst = VIP,
+			    .sport = sport,
+			    .dport = dport,
+			    .ttl = 64 };
 
 	memcpy(syn.to, node_links[LINK_CLIENT].mac, ETH_ALEN);
 	syn.protocol = IPPROTO_TCP, syn.tcp_flags = 2;
@@ -54,7 +59,9 @@ struct reader {
 
 static bool flow_revision(const struct wire *wire, __u32 *ret_revision)
 {
-	struct sl_tuple4 v4 = { .sport = htons(wire->sport), .dport = htons(wire->dport), .protocol = wire->protocol };
+	struct sl_tuple4 v4 = { .sport = htons(wire->sport),
+				.dport = htons(wire->dport),
+				.protocol = wire->protocol };
 	struct sl_tuple6 v6 = { .sport = v4.sport, .dport = v4.dport, .protocol = wire->protocol };
 	struct sl_flow flow;
 	int err;
@@ -81,7 +88,8 @@ static const char *reader_look(struct reader *reader, __u16 port)
 		return "no flow";
 	if (!is_sent_to(&reader->run, reader->family, revision % 2 ? EP_A : EP_B))
 		return "one revision's number with another's endpoint";
-	if (reader->step > 0 ? revision < before || revision > after : revision > before || revision < after)
+	if (reader->step > 0 ? revision < before || revision > after :
+			       revision > before || revision < after)
 		return "a revision that was not active during the packet";
 	if (reader->seen && (int)(revision - reader->seen) * reader->step < 0)
 		return "an older revision after a newer one";
@@ -114,22 +122,29 @@ static void revisions_build(int family)
 	for (__u32 revision = 1; revision <= REVISIONS; revision++) {
 		world_revision(&world, revision);
 		for (__u16 i = 0; i < SERVICES; i++)
-			world_service(&world, family, IPPROTO_TCP, 1000 + i, revision % 2 ? to_a : to_b);
+			world_service(&world, family, IPPROTO_TCP, 1000 + i,
+				      revision % 2 ? to_a : to_b);
 	}
 }
 
 static void flip_under_load(int family, int step)
 {
-	__u32 *active = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, world_fd(&world, active), 0);
+	__u32 *active = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
+			     world_fd(&world, active), 0);
 	static struct reader readers[READERS];
 	atomic_bool done = false;
 
 	assert_true(active != MAP_FAILED);
 	*(volatile __u32 *)active = step > 0 ? 1 : REVISIONS;
 	for (int i = 0; i < READERS; i++) {
-		readers[i] = (struct reader){ .active = active, .done = &done, .family = family, .step = step,
-					      .door = i % 2 ? SL_DOOR_TC : SL_DOOR_XDP, .sport = 30000 + i };
-		assert_int_equal(pthread_create(&readers[i].thread, NULL, reader_run, &readers[i]), 0);
+		readers[i] = (struct reader){ .active = active,
+					      .done = &done,
+					      .family = family,
+					      .step = step,
+					      .door = i % 2 ? SL_DOOR_TC : SL_DOOR_XDP,
+					      .sport = 30000 + i };
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, reader_run, &readers[i]),
+				 0);
 	}
 	for (__u32 i = 1; i < REVISIONS; i++) {
 		usleep(FLIP_US);
@@ -140,10 +155,11 @@ static void flip_under_load(int family, int step)
 	for (int i = 0; i < READERS; i++) {
 		pthread_join(readers[i].thread, NULL);
 		if (readers[i].broken)
-			fail_msg("%s: %s (revision %u before)", door_names[readers[i].door], readers[i].broken,
-				 readers[i].seen);
-		printf("             %s: %llu connections, %u revisions seen\n", door_names[readers[i].door],
-		       (unsigned long long)readers[i].runs, readers[i].changes);
+			fail_msg("%s: %s (revision %u before)", door_names[readers[i].door],
+				 readers[i].broken, readers[i].seen);
+		printf("             %s: %llu connections, %u revisions seen\n",
+		       door_names[readers[i].door], (unsigned long long)readers[i].runs,
+		       readers[i].changes);
 		assert_true(readers[i].changes > REVISIONS / 4);
 	}
 	munmap(active, getpagesize());
@@ -186,7 +202,8 @@ static void randomize(struct run *run, int family)
 
 static void share_is_exact(int family, __u32 door, __u32 weight_a, __u32 weight_b)
 {
-	__u32 whole = weight_a + weight_b, slots_a = (SL_SLOTS_DEFAULT * weight_a + whole / 2) / whole, endpoint[2];
+	__u32 whole = weight_a + weight_b,
+	      slots_a = (SL_SLOTS_DEFAULT * weight_a + whole / 2) / whole, endpoint[2];
 	struct wire syn = syn_from(family, 1, VIP_PORT);
 	double share = (double)weight_a / whole, variance = DRAWS * share * (1 - share), off;
 	static struct run run;
@@ -198,7 +215,8 @@ static void share_is_exact(int family, __u32 door, __u32 weight_a, __u32 weight_
 		versions[i] = world_version(&world, &endpoint[i], 1);
 	}
 	world_serve(&world, family,
-		    world_split(&world, versions, (__u32[]){ slots_a, SL_SLOTS_DEFAULT - slots_a }, 2, 0));
+		    world_split(&world, versions, (__u32[]){ slots_a, SL_SLOTS_DEFAULT - slots_a },
+				2, 0));
 	run.in_len = wire_build(&syn, run.in);
 	for (int i = 0; i < DRAWS; i++) {
 		randomize(&run, family);
@@ -209,8 +227,8 @@ static void share_is_exact(int family, __u32 door, __u32 weight_a, __u32 weight_
 			assert_true(is_sent_to(&run, family, EP_B));
 	}
 	off = got - DRAWS * share;
-	printf("             %s v%d %u/%u: %u of %u, off by %.1f variances of 9 allowed\n", door_names[door], family,
-	       weight_a, weight_b, got, DRAWS, off * off / variance);
+	printf("             %s v%d %u/%u: %u of %u, off by %.1f variances of 9 allowed\n",
+	       door_names[door], family, weight_a, weight_b, got, DRAWS, off * off / variance);
 	assert_true(off * off < 9 * variance);
 }
 
@@ -237,7 +255,8 @@ static void rings_build(int family, __u16 flags)
 			words[k] = world_endpoint(&world, family, EP_A, 1000 * i + k);
 		versions[i] = world_version(&world, words, 3 + 2 * i);
 	}
-	world_serve(&world, family, world_split(&world, versions, (__u32[]){ 100, 300, 624 }, 3, flags));
+	world_serve(&world, family,
+		    world_split(&world, versions, (__u32[]){ 100, 300, 624 }, 3, flags));
 }
 
 static __u64 be64_at(const __u8 *at)
@@ -258,12 +277,12 @@ static __u16 pick_natively(const __u8 *ip, int family, bool by_client)
 	__u64 hash;
 
 	if (family == 4)
-		pick_key4(&key, be64_at(ip + 12) >> 32, be64_at(ip + 16) >> 32, get16(ports), get16(ports + 2), ip[9],
-			  by_client);
+		pick_key4(&key, be64_at(ip + 12) >> 32, be64_at(ip + 16) >> 32, get16(ports),
+			  get16(ports + 2), ip[9], by_client);
 	else
 		pick_key6(&key, (__u64[]){ be64_at(ip + 8), be64_at(ip + 16) },
-			  (__u64[]){ be64_at(ip + 24), be64_at(ip + 32) }, get16(ports), get16(ports + 2), ip[6],
-			  by_client);
+			  (__u64[]){ be64_at(ip + 24), be64_at(ip + 32) }, get16(ports),
+			  get16(ports + 2), ip[6], by_client);
 	hash = pick_hash(&key, (const __u64 *)world.control.seed);
 	slot = pick_slot(hash, 1023, 0);
 	version = slot < 100 ? 0 : slot < 400 ? 1 : 2;

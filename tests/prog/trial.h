@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row of the doors' table is one sentence and the steps that prove it. It runs for every door and family that it
- * names; each step sends a packet, and wants one verdict, that verdict's return code, these notes and exactly these bytes.
+ * A row of the doors' table is one sentence and the steps that prove it. It runs for every door and
+ * family that it names; each step sends a packet, and wants one verdict, that verdict's return
+ * code, these notes and exactly these bytes.
  */
 #pragma once
 #include "harness.h"
@@ -22,8 +23,8 @@ struct row {
 struct trial {
 	const struct row *row;
 	int family;
-	__u32 door;   /* of the packets that come in */
-	__u32 note;   /* that the next step shall count, or 0 */
+	__u32 door; /* of the packets that come in */
+	__u32 note; /* that the next step shall count, or 0 */
 	struct world *world;
 	struct run run; /* of the last step */
 };
@@ -34,7 +35,12 @@ static bool trial_reached[SL_VERDICT_COUNT];
 
 static inline struct wire wire_from(const struct trial *trial, int link, enum who src, enum who dst)
 {
-	struct wire wire = { .family = trial->family, .src = src, .dst = dst, .ttl = 64, .id = 0x1234, .salt = 0xcafe };
+	struct wire wire = { .family = trial->family,
+			     .src = src,
+			     .dst = dst,
+			     .ttl = 64,
+			     .id = 0x1234,
+			     .salt = 0xcafe };
 
 	memcpy(wire.to, node_links[link].mac, ETH_ALEN);
 	memcpy(wire.from, node_links[link].peer, ETH_ALEN);
@@ -74,7 +80,8 @@ static inline struct wire to_endpoint(struct wire wire, enum who endpoint)
 }
 
 /* What the endpoint answers to a client's packet, on the endpoints' link. */
-static inline struct wire answer_to(const struct trial *trial, struct wire wire, enum who endpoint, __u8 flags)
+static inline struct wire answer_to(const struct trial *trial, struct wire wire, enum who endpoint,
+				    __u8 flags)
 {
 	struct wire answer = wire_from(trial, LINK_ENDPOINT, endpoint, wire.src);
 
@@ -82,7 +89,8 @@ static inline struct wire answer_to(const struct trial *trial, struct wire wire,
 	answer.sport = EP_PORT, answer.dport = wire.sport;
 	answer.tcp_flags = flags, answer.seq = 77, answer.ack = 0xfffffff1;
 	answer.payload = flags & SYN ? 0 : 53;
-	answer.tags = wire.tags, answer.options = wire.options, answer.no_checksum = wire.no_checksum;
+	answer.tags = wire.tags, answer.options = wire.options,
+	answer.no_checksum = wire.no_checksum;
 	return answer;
 }
 
@@ -105,16 +113,19 @@ static inline struct wire straight(struct wire wire, int link)
 
 /* --- steps --- */
 
-static inline void step_fail(struct trial *trial, const struct wire *want, __u32 verdict, const char *why)
+static inline void step_fail(struct trial *trial, const struct wire *want, __u32 verdict,
+			     const char *why)
 {
 	__u8 bytes[WIRE_MAX];
 	__u32 size = want ? wire_build(want, bytes) : 0, at = 0;
 	struct run *run = &trial->run;
 
-	fprintf(stderr, "  %s [%s v%d]\n    %s; wanted %s, got %s (code %d, error %d)\n", trial->row->sentence,
-		door_names[trial->door], trial->family, why, verdict < SL_COUNTER_COUNT ? counter_names[verdict] : "-",
-		run_verdict(run) < SL_VERDICT_COUNT ? counter_names[run_verdict(run)] : "no single verdict", run->code,
-		run->err);
+	fprintf(stderr, "  %s [%s v%d]\n    %s; wanted %s, got %s (code %d, error %d)\n",
+		trial->row->sentence, door_names[trial->door], trial->family, why,
+		verdict < SL_COUNTER_COUNT ? counter_names[verdict] : "-",
+		run_verdict(run) < SL_VERDICT_COUNT ? counter_names[run_verdict(run)] :
+						      "no single verdict",
+		run->code, run->err);
 	print_counted(run);
 	print_bytes("sent", run->in, run->in_len);
 	if (want) {
@@ -127,7 +138,8 @@ static inline void step_fail(struct trial *trial, const struct wire *want, __u32
 	fail();
 }
 
-static inline void step_counted(struct trial *trial, const struct wire *want, __u32 verdict, __u32 door)
+static inline void step_counted(struct trial *trial, const struct wire *want, __u32 verdict,
+				__u32 door)
 {
 	const struct run *run = &trial->run;
 
@@ -161,10 +173,11 @@ static inline void step_bytes(struct trial *trial, const struct wire *want, __u3
 }
 
 /*
- * At tc the kernel is also told that the device summed the packet (CHECKSUM_COMPLETE), and checks that sum afterwards;
- * but not for an answer, which is a packet of our own and leaves at once.
+ * At tc the kernel is also told that the device summed the packet (CHECKSUM_COMPLETE), and checks
+ * that sum afterwards; but not for an answer, which is a packet of our own and leaves at once.
  */
-static inline void sends_at(struct trial *trial, __u32 door, int link, struct wire in, __u32 verdict, struct wire out)
+static inline void sends_at(struct trial *trial, __u32 door, int link, struct wire in,
+			    __u32 verdict, struct wire out)
 {
 	__u32 ifindex = if_nametoindex(node_links[link].name);
 	bool is_answer = !strncmp(counter_names[verdict], "refuse", 6);
@@ -181,7 +194,8 @@ static inline void client_sends(struct trial *trial, struct wire in, __u32 verdi
 	sends_at(trial, trial->door, LINK_CLIENT, in, verdict, out);
 }
 
-static inline void endpoint_sends(struct trial *trial, struct wire in, __u32 verdict, struct wire out)
+static inline void endpoint_sends(struct trial *trial, struct wire in, __u32 verdict,
+				  struct wire out)
 {
 	sends_at(trial, trial->door, LINK_ENDPOINT, in, verdict, out);
 }
@@ -279,7 +293,8 @@ static inline void world_one(struct trial *trial, enum who who)
 	struct world *world = trial->world;
 	__u32 endpoint = world_endpoint(world, trial->family, who, EP_PORT);
 
-	world_serve(world, trial->family, world_split_one(world, world_version(world, &endpoint, 1)));
+	world_serve(world, trial->family,
+		    world_split_one(world, world_version(world, &endpoint, 1)));
 }
 
 /* A service without a ready endpoint. */
@@ -290,7 +305,8 @@ static inline void world_none(struct trial *trial)
 	world_serve(world, trial->family, world_split_one(world, world_version(world, NULL, 0)));
 }
 
-/* Every link has both doors, apart from the slow one (no XDP frames) and the plain one (no doors). */
+/* Every link has both doors, apart from the slow one (no XDP frames) and the plain one (no doors).
+ */
 static inline void world_links(struct trial *trial)
 {
 	world_device(trial->world, "cl0", SL_DEVICE_ATTACHED | SL_DEVICE_XDP_TARGET);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets from a description, and their checksums from nothing. A wanted packet is described and built anew, never made
- * from the sent one by the code under test: the two ways to the same bytes must not share a mistake.
+ * Packets from a description, and their checksums from nothing. A wanted packet is described and
+ * built anew, never made from the sent one by the code under test: the two ways to the same bytes
+ * must not share a mistake.
  */
 #pragma once
 #include <arpa/inet.h>
@@ -13,23 +14,25 @@
 #include <string.h>
 
 #define WIRE_MAX 1600
-#define WIRE_CUT 24 /* where a datagram's first fragment ends: behind the longest header here, divisible by eight */
+#define WIRE_CUT                                                                                   \
+	24 /* where a datagram's first fragment ends: behind the longest header here, divisible by \
+	      eight */
 
 enum who {
-	CLIENT,	    /* on the client's link */
-	FRIEND,	    /* the same link, another prefix of the rules */
-	STRANGER,   /* beyond every route */
-	GROUP,	    /* multicast: never answered */
+	CLIENT,   /* on the client's link */
+	FRIEND,   /* the same link, another prefix of the rules */
+	STRANGER, /* beyond every route */
+	GROUP,    /* multicast: never answered */
 	VIP,
-	VIP_OTHER,  /* no service */
-	EP_A,	    /* on the endpoints' link, neighbours known */
+	VIP_OTHER, /* no service */
+	EP_A,      /* on the endpoints' link, neighbours known */
 	EP_B,
 	EP_C,
-	EP_SILENT,  /* on the endpoints' link, neighbour unknown */
-	EP_FAR,	    /* no route */
-	EP_SLOW,    /* on a link that takes no XDP frames */
-	EP_PLAIN,   /* on a link without doors */
-	ROUTER,	    /* between the node and an endpoint, or the client */
+	EP_SILENT, /* on the endpoints' link, neighbour unknown */
+	EP_FAR,    /* no route */
+	EP_SLOW,   /* on a link that takes no XDP frames */
+	EP_PLAIN,  /* on a link without doors */
+	ROUTER,    /* between the node and an endpoint, or the client */
 	WHO_COUNT
 };
 
@@ -60,9 +63,9 @@ struct wire {
 	__u8 tcp_flags;
 	__u32 seq, ack;
 	__u8 ttl;
-	bool options;	  /* IPv4 options; IPv6 hop-by-hop and destination options */
+	bool options;     /* IPv4 options; IPv6 hop-by-hop and destination options */
 	bool no_checksum; /* UDP */
-	__u8 fragment;	  /* 1: the first; 2: a later one */
+	__u8 fragment;    /* 1: the first; 2: a later one */
 	__u32 id;
 	__u16 payload, salt; /* bytes, and their first two */
 
@@ -71,15 +74,18 @@ struct wire {
 	__u32 rest;
 	const struct wire *quoted;
 	__u16 quote;   /* bytes of the quoted IP packet; 0: all */
-	__u16 claimed; /* bytes that the IP length counts and the packet has not: a quote without its options */
+	__u16 claimed; /* bytes that the IP length counts and the packet has not: a quote without
+			  its options */
 
-	const struct wire *sum_as; /* the L4 checksum is that of this packet: quoted TCP's is nobody's to check */
-	const __u8 *tail;	   /* payload instead of the pattern */
+	const struct wire *sum_as; /* the L4 checksum is that of this packet: quoted TCP's is
+				      nobody's to check */
+	const __u8 *tail;          /* payload instead of the pattern */
 };
 
 static inline void wire_address(enum who who, int family, void *ret_addr)
 {
-	if (inet_pton(family == 4 ? AF_INET : AF_INET6, wire_addresses[who][family == 6], ret_addr) != 1)
+	if (inet_pton(family == 4 ? AF_INET : AF_INET6, wire_addresses[who][family == 6],
+		      ret_addr) != 1)
 		fprintf(stderr, "bad address %s\n", wire_addresses[who][family == 6]);
 }
 
@@ -161,7 +167,8 @@ static inline size_t wire_l4(const struct wire *wire, __u8 *out)
 		put16(out, wire->sport), put16(out + 2, wire->dport);
 		put32(out + 4, wire->seq), put32(out + 8, wire->ack);
 		out[12] = 5 << 4, out[13] = wire->tcp_flags;
-		put16(out + 14, 0xfaf0 & (wire->tcp_flags & 4 ? 0 : 0xffff)); /* an RST offers no window */
+		put16(out + 14,
+		      0xfaf0 & (wire->tcp_flags & 4 ? 0 : 0xffff)); /* an RST offers no window */
 		length = 20 + wire_payload(wire, out + 20), check = 16;
 	} else if (wire->protocol == IPPROTO_UDP) {
 		put16(out, wire->sport), put16(out + 2, wire->dport);
@@ -277,7 +284,8 @@ static inline const char *sums_of_icmp(const __u8 *l4, size_t length, bool is_er
 
 static inline const char *sums_of_l4(__u8 protocol, __u32 pseudo, const __u8 *l4, size_t length)
 {
-	__u32 sum = sum_bytes(protocol == IPPROTO_ICMP ? 0 : pseudo + protocol + length, l4, length);
+	__u32 sum =
+		sum_bytes(protocol == IPPROTO_ICMP ? 0 : pseudo + protocol + length, l4, length);
 
 	switch (protocol) {
 	case IPPROTO_TCP:
@@ -285,14 +293,17 @@ static inline const char *sums_of_l4(__u8 protocol, __u32 pseudo, const __u8 *l4
 	case IPPROTO_UDP:
 		return length < 8 || (get16(l4 + 6) && sum_fold(sum)) ? "UDP" : NULL;
 	case IPPROTO_ICMP:
-		return sum_fold(sum) ? "ICMP" : sums_of_icmp(l4, length, l4[0] == 3 || l4[0] == 4 || l4[0] > 10);
+		return sum_fold(sum) ?
+			       "ICMP" :
+			       sums_of_icmp(l4, length, l4[0] == 3 || l4[0] == 4 || l4[0] > 10);
 	case IPPROTO_ICMPV6:
 		return sum_fold(sum) ? "ICMPv6" : sums_of_icmp(l4, length, l4[0] < 128);
 	}
 	return NULL;
 }
 
-/* A quoted packet is cut, and a quoted TCP checksum is nobody's to check; a whole quoted UDP datagram's must hold. */
+/* A quoted packet is cut, and a quoted TCP checksum is nobody's to check; a whole quoted UDP
+ * datagram's must hold. */
 static inline const char *sums_of_ip(const __u8 *ip, size_t length, bool is_quoted)
 {
 	bool is_v4 = ip[0] >> 4 == 4, is_fragment = false;
@@ -310,7 +321,8 @@ static inline const char *sums_of_ip(const __u8 *ip, size_t length, bool is_quot
 	}
 	if (is_fragment || (is_quoted && (end > length || protocol != IPPROTO_UDP)))
 		return NULL;
-	return sums_of_l4(protocol, sum_bytes(0, ip + (is_v4 ? 12 : 8), is_v4 ? 8 : 32), ip + at, end - at);
+	return sums_of_l4(protocol, sum_bytes(0, ip + (is_v4 ? 12 : 8), is_v4 ? 8 : 32), ip + at,
+			  end - at);
 }
 
 /* NULL when all hold, else the name of one that does not. */

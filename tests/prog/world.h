@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two objects over one set of maps, and tables written into them by hand: what the agent would write, without the
- * agent's code. A world is emptied between rows; the arrays' old contents stay, as they would in a real node.
+ * The two objects over one set of maps, and tables written into them by hand: what the agent would
+ * write, without the agent's code. A world is emptied between rows; the arrays' old contents stay,
+ * as they would in a real node.
  */
 #pragma once
 #include "wire.h"
@@ -30,13 +31,14 @@ struct world {
 	struct sluice_xdp *xdp;
 	struct sl_control control;
 	__u32 slots, members, rings, versions, endpoints, rules; /* next free */
-	__u32 revision;						 /* that services are written into */
+	__u32 revision; /* that services are written into */
 };
 
 /* Settings of a world that is not the usual one. */
 struct world_options {
 	bool no_redirect;
-	__u32 flows;	 /* entries of each flow table */
+	__u64 udp_idle_ns;
+	__u32 flows;      /* entries of each flow table */
 	bool plain_flows; /* a hash that fills up, where the LRU would make room */
 };
 
@@ -70,9 +72,10 @@ static inline void world_share(const struct world *world)
 {
 	struct bpf_map *map, *shared;
 
-	bpf_object__for_each_map(map, world->xdp->obj) {
+	bpf_object__for_each_map (map, world->xdp->obj) {
 		shared = bpf_object__find_map_by_name(world->tc->obj, bpf_map__name(map));
-		if (shared && !bpf_map__is_internal(map) && bpf_map__reuse_fd(map, bpf_map__fd(shared)))
+		if (shared && !bpf_map__is_internal(map) &&
+		    bpf_map__reuse_fd(map, bpf_map__fd(shared)))
 			world_die("share a map");
 	}
 }
@@ -86,7 +89,9 @@ static inline void world_open(struct world *world, const struct world_options *o
 		world_die("open the objects");
 	world_sizes(world->tc, options);
 	world->tc->rodata->settings.redirect = !options->no_redirect;
-	world->xdp->rodata->settings.redirect = !options->no_redirect;
+	if (options->udp_idle_ns)
+		world->tc->rodata->settings.udp_idle_ns = options->udp_idle_ns;
+	world->xdp->rodata->settings = world->tc->rodata->settings;
 	if (sluice_tc__load(world->tc))
 		world_die("load the tc doors (root?)");
 	world_share(world);
@@ -108,7 +113,8 @@ static inline void world_put(int fd, const void *key, const void *value)
 		world_die("write a table");
 }
 
-/* The next key is asked for before its predecessor goes: from a key that is gone the kernel begins all over. */
+/* The next key is asked for before its predecessor goes: from a key that is gone the kernel begins
+ * all over. */
 static inline void world_empty(int fd)
 {
 	__u8 keys[2][64];
@@ -143,13 +149,15 @@ static inline void world_reset(struct world *world)
 
 	for (__u32 i = 0; i < world->versions; i++)
 		world_put(world_fd(world, stats), &i, none);
-	world->slots = world->members = world->rings = world->versions = world->endpoints = world->rules = 0;
+	world->slots = world->members = world->rings = world->versions = world->endpoints =
+		world->rules = 0;
 	world_empty(world_fd(world, services));
 	world_empty(world_fd(world, flows4));
 	world_empty(world_fd(world, flows6));
 	world_empty(world_fd(world, fragments));
 	world_empty(world_fd(world, devices));
-	world->control = (struct sl_control){ .abi = SL_ABI, .fallback = 1, .seed = { 0x5107ce, 42 } };
+	world->control =
+		(struct sl_control){ .abi = SL_ABI, .fallback = 1, .seed = { 0x5107ce, 42 } };
 	world_put(world_fd(world, control), &(__u32){ 0 }, &world->control);
 	world_revision(world, 1);
 	world_active(world, 1);
@@ -203,13 +211,15 @@ static inline void world_members(struct world *world, const __u32 *versions, __u
 }
 
 /*
- * `counts[i]` slots for the i-th version, one after the other; their sum is a power of two. A version that has no slot
- * is no member, so its ordinal is skipped.
+ * `counts[i]` slots for the i-th version, one after the other; their sum is a power of two. A
+ * version that has no slot is no member, so its ordinal is skipped.
  */
-static inline struct sl_split world_split(struct world *world, const __u32 *versions, const __u32 *counts,
-					  __u32 count, __u16 flags)
+static inline struct sl_split world_split(struct world *world, const __u32 *versions,
+					  const __u32 *counts, __u32 count, __u16 flags)
 {
-	struct sl_split split = { .slot_base = world->slots, .member_base = world->members, .flags = flags };
+	struct sl_split split = { .slot_base = world->slots,
+				  .member_base = world->members,
+				  .flags = flags };
 	struct sl_slots group = {};
 	__u32 kept[SL_MEMBERS_MAX], slot = 0;
 
@@ -235,7 +245,8 @@ static inline struct sl_split world_split_one(struct world *world, __u32 version
 	return world_split(world, &version, &(__u32){ WORLD_SLOTS }, 1, 0);
 }
 
-static inline __u32 world_rule(struct world *world, int family, enum who prefix, int bits, struct sl_split split)
+static inline __u32 world_rule(struct world *world, int family, enum who prefix, int bits,
+			       struct sl_split split)
 {
 	struct sl_rule rule = { .split = split };
 	__u32 index = world->rules++;
@@ -254,7 +265,9 @@ static inline __u32 world_rule(struct world *world, int family, enum who prefix,
 static inline void world_service(const struct world *world, int family, __u8 protocol, __u16 port,
 				 struct sl_service service)
 {
-	struct sl_service_key key = { .revision = world->revision, .port = htons(port), .protocol = protocol };
+	struct sl_service_key key = { .revision = world->revision,
+				      .port = htons(port),
+				      .protocol = protocol };
 
 	world_mapped(VIP, family, key.vip);
 	world_put(world_fd(world, services), &key, &service);
@@ -300,13 +313,15 @@ static const char node_commands[] =
 	"ip link set lo up\n"
 	"echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
 	"i=0; for d in cl0 ep0 slow0 plain0; do i=$((i+1))\n"
-	"  ip link add $d address 02:00:00:00:00:0$i type veth peer name ${d}p address 02:00:00:00:01:0$i\n"
+	"  ip link add $d address 02:00:00:00:00:0$i type veth peer name ${d}p address "
+	"02:00:00:00:01:0$i\n"
 	"  ip link set ${d}p up; ip link set $d up; done\n"
 	"ip addr add 192.0.2.1/24 dev cl0; ip -6 addr add 2001:db8:1::1/64 dev cl0 nodad\n"
 	"ip addr add 10.0.0.1/24 dev ep0; ip -6 addr add fd00::1/64 dev ep0 nodad\n"
 	"ip addr add 10.0.1.1/24 dev slow0; ip -6 addr add fd00:1::1/64 dev slow0 nodad\n"
 	"ip addr add 10.0.2.1/24 dev plain0; ip -6 addr add fd00:2::1/64 dev plain0 nodad\n"
-	"n() { d=$1; m=$2; shift 2; for a; do ip neigh replace $a lladdr $m dev $d nud permanent; done; }\n"
+	"n() { d=$1; m=$2; shift 2; for a; do ip neigh replace $a lladdr $m dev $d nud permanent; "
+	"done; }\n"
 	"n cl0 02:00:00:00:01:01 192.0.2.10 192.0.2.77 2001:db8:1::10 2001:db8:1:0:77::10\n"
 	"n ep0 02:00:00:00:01:02 10.0.0.11 10.0.0.12 10.0.0.13 fd00::11 fd00::12:0:0:1 fd00::13\n"
 	"n slow0 02:00:00:00:01:03 10.0.1.11 fd00:1::11\n"
