@@ -10,7 +10,7 @@
 
 #include "../base/cleanup.h"
 
-#define TEXT_SIZE_MAX (256u << 20)
+#define TEXT_SIZE_MAX ((256u << 20) - 1) /* the most that talloc gives in one piece */
 #define CHUNK (64u << 10)
 
 struct texts {
@@ -25,32 +25,41 @@ static int read_error(struct texts *texts, const char *name, int r)
 	return r;
 }
 
+static int data_grow(struct texts *texts, const char *name, char **data, size_t *capacity)
+{
+	size_t wanted = *capacity ? *capacity * 2 : CHUNK;
+
+	if (*capacity == TEXT_SIZE_MAX) {
+		diag_add(texts->diags, DIAG_ERROR, name, 0, 0, NULL,
+			 "is too large; less than 256 MiB are allowed");
+		return -EFBIG;
+	}
+	wanted = wanted < TEXT_SIZE_MAX ? wanted : TEXT_SIZE_MAX;
+	char *more = talloc_realloc(texts->list, *data, char, wanted);
+	if (!more)
+		return read_error(texts, name, -ENOMEM);
+	*data = more;
+	*capacity = wanted;
+	return 0;
+}
+
 static int fd_read(struct texts *texts, int fd, const char *name, char **ret_data, size_t *ret_size)
 {
 	char *data = NULL;
 	size_t size = 0, capacity = 0;
 
 	for (;;) {
-		if (size == capacity) {
-			capacity = capacity ? capacity * 2 : CHUNK;
-			char *more = talloc_realloc(texts->list, data, char, capacity);
-			if (!more)
-				return read_error(texts, name, -ENOMEM);
-			data = more;
-		}
-		ssize_t r = read(fd, data + size, capacity - size);
-		if (r < 0 && errno == EINTR)
-			continue;
+		int r = size == capacity ? data_grow(texts, name, &data, &capacity) : 0;
 		if (r < 0)
-			return read_error(texts, name, -errno);
-		if (r == 0)
-			break;
-		size += (size_t)r;
-		if (size <= TEXT_SIZE_MAX)
+			return r;
+		ssize_t got = read(fd, data + size, capacity - size);
+		if (got < 0 && errno == EINTR)
 			continue;
-		diag_add(texts->diags, DIAG_ERROR, name, 0, 0, NULL,
-			 "is too large; at most 256 MiB are allowed");
-		return -EFBIG;
+		if (got < 0)
+			return read_error(texts, name, -errno);
+		if (got == 0)
+			break;
+		size += (size_t)got;
 	}
 	*ret_data = data;
 	*ret_size = size;
