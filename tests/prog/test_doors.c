@@ -13,10 +13,7 @@
 #include "rows_settings.h"
 #include "rows_shape.h"
 
-#define TABLE(rows, is_small)                                                                      \
-	{                                                                                          \
-		rows, sizeof(rows) / sizeof(rows[0]), is_small                                     \
-	}
+#define TABLE(rows, is_small) { rows, sizeof(rows) / sizeof(rows[0]), is_small }
 static const struct {
 	const struct row *rows;
 	size_t count;
@@ -31,10 +28,9 @@ static struct world the_world, small_world;
 
 /* Verdicts that no row can reach, and why. */
 static const char *const unreachable[SL_VERDICT_COUNT] = {
-	[SL_drop_rewrite] = "the parser has vouched for every byte that a rewrite touches; only a "
-			    "kernel that runs out of "
-			    "memory for a private copy of a cloned skb refuses, and a test run's "
-			    "skb is never cloned",
+	[SL_drop_rewrite] = "the parser has vouched for every byte that a rewrite touches; the "
+			    "kernel refuses only when it has no memory for a private copy of a "
+			    "cloned skb, and a test run's skb is never cloned",
 };
 
 static void run_row(void **state)
