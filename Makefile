@@ -106,9 +106,18 @@ $(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
 
-.PHONY: unit-tests prog-tests
+# What tests/net/*.sh and the demo use: plain programs without our code.
+NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c))
+
+$(B)/tests/net/%: tests/net/%.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
+
+.PHONY: unit-tests prog-tests net-tools
 unit-tests: $(UNIT_TESTS)
 prog-tests: $(PROG_TESTS)
+net-tools: $(NET_TOOLS)
 
 # Installs what it lacks, builds, runs every level. `make check-root` and `make unit` leave the installing out.
 .PHONY: check check-root unit
