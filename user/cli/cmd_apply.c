@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli.h"
+
+#include "../base/cleanup.h"
+#include "../input/input.h"
+#include "output.h"
+
+#include <errno.h>
+
+static const char **paths_collect(struct cli *cli, size_t *ret_count)
+{
+	const char **paths = talloc_array(cli, const char *,
+					  (unsigned)(cli->args.given_count + cli->args.word_count) + 1);
+	const char *path;
+	size_t at = 0, count = 0;
+
+	while (paths && (path = args_next(&cli->args, "file", &at)))
+		paths[count++] = path;
+	/* What a shell makes of `-f *.yaml` */
+	for (size_t i = 0; paths && i < cli->args.word_count; i++)
+		paths[count++] = cli->args.words[i];
+	*ret_count = count;
+	return paths;
+}
+
+/* The tree says what was found as well: a pipeline need not read standard error. */
+static int result_show(struct cli *cli, const struct input_result *input,
+		       const struct node_result *result)
+{
+	_cleanup_json_ json_t *tree = json_result(cli, result);
+
+	if (!output_is_table(cli)) {
+		json_object_set_new(tree, "applied", json_boolean(!cli->is_dry_run));
+		json_object_set_new(tree, "objects_taken", json_integer((json_int_t)input->taken));
+		json_object_set_new(tree, "objects_passed", json_integer((json_int_t)input->passed));
+		json_object_set_new(tree, "diagnostics", json_diags(cli->diags));
+		return output_tree(cli, tree);
+	}
+	result_print(cli, result, stdout);
+	printf("%zu object%s taken", input->taken, input->taken == 1 ? "" : "s");
+	if (input->passed)
+		printf(", %zu passed over%s", input->passed,
+		       cli->is_verbose ? "" : " (-v says which)");
+	printf("\n");
+	return CLI_DONE;
+}
+
+static int refuse(struct cli *cli)
+{
+	_cleanup_json_ json_t *tree = NULL;
+
+	if (!output_is_table(cli)) {
+		tree = json_pack("{s:b, s:o}", "applied", 0, "diagnostics", json_diags(cli->diags));
+		output_tree(cli, tree);
+	}
+	return cli_fail(cli, CLI_REFUSED, "the input is refused, nothing has changed");
+}
+
+static int texts_apply(struct cli *cli, void *scratch, const struct input_text *texts, size_t count)
+{
+	struct node_change change = cli_change(cli);
+	struct input_result input;
+	struct node_result result;
+	struct node *node;
+	size_t errors;
+	int exit = cli_open_to_change(cli, scratch, &node), err;
+
+	if (exit)
+		return exit;
+	errors = cli->diags->errors;
+	err = input_apply(scratch, texts, count,
+			  args_has(&cli->args, "replace") ? INPUT_REPLACE : INPUT_MERGE, node->model,
+			  node->inventory, cli->diags, &input);
+	if (!err)
+		err = node_commit(node, input.model, input.inventory, &change, cli->diags, scratch,
+				  &result);
+	if (err == -EINVAL)
+		return refuse(cli);
+	if (err)
+		return cli_failed(cli, err, errors, "cannot apply");
+	return result_show(cli, &input, &result);
+}
+
+static int apply_run(struct cli *cli)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct input_text *texts;
+	size_t path_count, count, errors = cli->diags->errors;
+	const char **paths = paths_collect(cli, &path_count);
+	int err;
+
+	if (!path_count)
+		return cli_fail(cli, CLI_USAGE, "apply what? -f FILE, -f FOLDER or -f -");
+	/* Before the lock is taken: standard input may be a person who is still typing. */
+	err = input_read(scratch, paths, path_count, cli->diags, &texts, &count);
+	if (err)
+		return cli_failed(cli, err, errors, "cannot read the input");
+	return texts_apply(cli, scratch, texts, count);
+}
+
+static const struct option options[] = {
+	{ "file", 'f', "FILE|FOLDER|-", "what to apply; may be given several times" },
+	{ "replace", 0, NULL, "the input is the whole configuration: what it lacks goes" },
+};
+
+const struct command command_apply = {
+	.name = "apply",
+	.usage = "-f FILE|FOLDER|- ... [--replace] [--dry-run]",
+	.summary = "Take Istio, Kubernetes and Gateway API YAML or JSON as the configuration",
+	.text = "Objects replace those of the same kind, namespace and name; the rest stays. The input is\n"
+		"taken whole or refused whole. All of it becomes visible in one store, as one new revision;\n"
+		"an input that changes no intents makes none, and updates endpoints alone.",
+	.example = "sluice apply -f reviews.yaml --reason 'canary of v3'\n"
+		   "sluice apply -f rules/ --dry-run        # what would change\n"
+		   "sluice export | sluice apply --replace -f -",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.words_max = 4096,
+	.flags = COMMAND_CHANGES | COMMAND_FILES,
+	.run = apply_run,
+};

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli.h"
+
+#include "../base/cleanup.h"
+#include "output.h"
+
+#include <string.h>
+
+#define LIMIT_DEFAULT 20
+
+static json_t *revision_tree(const struct node *node, const struct store_revision *revision)
+{
+	bool is_hot = node->kernel && kernel_is_hot(node->kernel, revision->number);
+	bool is_active = revision->number == node->active;
+	json_t *changes = json_lines(revision->summary), *row;
+	size_t count = json_array_size(changes);
+	const char *first = count ? json_string_value(json_array_get(changes, 0)) : "";
+
+	row = json_pack("{s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:b, s:b, s:s}", "revision",
+			(json_int_t)revision->number, "parent", (json_int_t)revision->parent,
+			"time", json_time(revision->time), "time_unix", (json_int_t)revision->time,
+			"author", json_text(revision->author), "reason",
+			json_text(revision->reason), "digest", json_digest(revision->digest),
+			"active", is_active, "hot", is_hot, "state",
+			is_active ? "active" : is_hot ? "hot" : "on disk");
+	json_object_set_new(row, "changed", count > 1 ? json_sprintf("%s (+%zu more)", first, count - 1) :
+							json_text(first));
+	json_object_set_new(row, "changes", changes);
+	return row;
+}
+
+static int history_show(struct cli *cli, const struct node *node, const struct store_revision *list,
+			size_t count)
+{
+	static const struct column columns[] = {
+		{ "REVISION", "revision", COLUMN_PLAIN }, { "STATE", "state", COLUMN_STATE },
+		{ "PARENT", "parent", COLUMN_PLAIN },	  { "TIME", "time", COLUMN_PLAIN },
+		{ "AUTHOR", "author", COLUMN_PLAIN },	  { "DIGEST", "digest", COLUMN_SHORT },
+		{ "REASON", "reason", COLUMN_PLAIN },	  { "CHANGED", "changed", COLUMN_PLAIN },
+	};
+	static const struct section sections[] = {
+		SECTION("revisions", NULL, "no revision yet", columns),
+	};
+	_cleanup_json_ json_t *tree = json_pack("{s:I, s:[]}", "active_revision",
+						(json_int_t)node->active, "revisions");
+	json_t *rows = json_object_get(tree, "revisions");
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(rows, revision_tree(node, &list[i]));
+	return output_print(cli, tree, sections, ARRAY_SIZE(sections));
+}
+
+static int history_run(struct cli *cli)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	const char *text = args_value(&cli->args, "limit");
+	uint64_t limit = LIMIT_DEFAULT;
+	struct store_revision *list;
+	size_t count, errors;
+	struct node *node;
+	int exit, err;
+
+	if (text && number_parse(text, 0, UINT32_MAX, &limit))
+		return cli_fail(cli, CLI_USAGE, "--limit \"%s\"; allowed is a number, 0 for all", text);
+	exit = cli_open(cli, scratch, NODE_READ, &node);
+	if (exit)
+		return exit;
+	errors = cli->diags->errors;
+	err = store_list(node->store, scratch, cli->diags, &list, &count);
+	if (err)
+		return cli_failed(cli, err, errors, "cannot list the revisions");
+	return history_show(cli, node, list, limit && limit < count ? (size_t)limit : count);
+}
+
+static const struct option options[] = {
+	{ "limit", 'l', "NUMBER", "the newest so many (default: 20; 0: all)" },
+};
+
+const struct command command_history = {
+	.name = "history",
+	.usage = "[--limit NUMBER]",
+	.summary = "List the revisions, newest first: who, when, why, what changed",
+	.text = "A hot revision is in the kernel: going back to it is one store. One that is on disk alone is\n"
+		"rebuilt first. `sluice diff A B` shows what lies between two of them.",
+	.example = "sluice history\n"
+		   "sluice history --limit 0 -o json | jq '.revisions[] | select(.author == \"ci\")'",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.run = history_run,
+};

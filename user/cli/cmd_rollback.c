@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli.h"
+
+#include "../base/cleanup.h"
+#include "output.h"
+
+#include <errno.h>
+
+/* A service that the active revision no longer has is looked for where its rules would come from. */
+static int host_find(struct cli *cli, void *scratch, struct node *node, uint32_t number,
+		     const char **ret_host)
+{
+	const char *typed = cli->args.words[0];
+	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
+	struct model *other = node->model;
+	struct service *service;
+	uint32_t active, previous;
+	int err = model_service_resolve(node->model, typed, &service);
+
+	if (err == -ENOENT) {
+		if (!number && !store_active(node->store, &active, &previous))
+			number = previous;
+		if (number && unheard && node_model_at(node, scratch, number, unheard, &other))
+			other = node->model;
+		err = model_service_resolve(other, typed, &service);
+	}
+	if (err)
+		return cli_service(cli, other, typed, &service);
+	*ret_host = service->host;
+	return CLI_DONE;
+}
+
+static int result_show(struct cli *cli, const char *host, uint32_t before,
+		       const struct node_result *result)
+{
+	_cleanup_json_ json_t *tree = NULL;
+
+	if (output_is_table(cli)) {
+		result_print(cli, result, stdout);
+		if (!host && !cli->is_dry_run && result->revision == before)
+			printf("it was active already\n");
+		return CLI_DONE;
+	}
+	tree = json_result(cli, result);
+	json_object_set_new(tree, "was", json_integer(before));
+	json_object_set_new(tree, "host", json_text(host));
+	return output_tree(cli, tree);
+}
+
+/* A revision that was named and is not there is refused; that there is nothing to go back to is a failure. */
+static int fail(struct cli *cli, int err, size_t errors, uint32_t number)
+{
+	cli_failed(cli, err, errors, "cannot roll back");
+	return (err == -ENOENT && number) || err == -EINVAL ? CLI_REFUSED : CLI_FAILED;
+}
+
+static int roll_back(struct cli *cli, uint32_t number)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct node_change change = cli_change(cli);
+	struct node_result result;
+	const char *host = NULL;
+	struct node *node;
+	int exit = cli_open_to_change(cli, scratch, &node), err;
+	size_t errors = cli->diags->errors;
+	uint32_t before;
+
+	if (!exit && cli->args.word_count)
+		exit = host_find(cli, scratch, node, number, &host);
+	if (exit)
+		return exit;
+	before = node->active;
+	if (host)
+		err = node_rollback_service(node, host, number, &change, cli->diags, scratch,
+					    &result);
+	else
+		err = node_rollback(node, number, &change, cli->diags, scratch, &result);
+	if (err)
+		return fail(cli, err, errors, number);
+	return result_show(cli, host, before, &result);
+}
+
+static int rollback_run(struct cli *cli)
+{
+	const char *to = args_value(&cli->args, "to");
+	uint32_t number = 0;
+	int exit = to ? revision_parse(cli, to, &number) : CLI_DONE;
+
+	return exit ? exit : roll_back(cli, number);
+}
+
+static const struct option options[] = {
+	{ "to", 0, "REVISION", "any revision of the history, instead of the one before" },
+};
+
+const struct command command_rollback = {
+	.name = "rollback",
+	.usage = "[SERVICE] [--to REVISION] [--dry-run]",
+	.summary = "Take back the last change, of the whole node or of one service",
+	.text = "Without SERVICE the whole node flips to the revision that was active before, by one store;\n"
+		"twice toggles. A revision that has left the kernel is rebuilt from disk first. With SERVICE\n"
+		"that service gets the rules it had before they last changed, as a new revision. Endpoints are\n"
+		"never rolled back, and no live connection moves.",
+	.example = "sluice rollback                  # the whole node, at once\n"
+		   "sluice rollback reviews          # one service\n"
+		   "sluice rollback --to 41 --reason 'as before the weekend'",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+	.words_max = 1,
+	.flags = COMMAND_CHANGES | COMMAND_SERVICES,
+	.run = rollback_run,
+};

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The command line of a node. It needs no agent: the same lock, the same pinned maps, the same state folder. */
+#include "cli.h"
+
+#include "../base/cleanup.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <string.h>
+
+static bool may_colour(int fd)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fd) && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
+}
+
+static void environment_read(struct cli *cli)
+{
+	setlocale(LC_CTYPE, "");
+	cli->is_terminal = isatty(STDOUT_FILENO);
+	cli->has_colour = may_colour(STDOUT_FILENO);
+	cli->has_error_colour = may_colour(STDERR_FILENO);
+	cli->has_unicode = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	cli->node.timeout_ms = 5000;
+}
+
+/* Notes are for those who ask; they are left out here, not where they are made, so that -o json has them. */
+static void findings_print(const struct cli *cli)
+{
+	struct diags shown = { 0 };
+	_cleanup_talloc_ struct diag *list =
+		talloc_array(NULL, struct diag, (unsigned)cli->diags->count + 1);
+
+	for (size_t i = 0; list && i < cli->diags->count; i++) {
+		if (cli->is_verbose || cli->diags->list[i].level != DIAG_NOTE)
+			list[shown.count++] = cli->diags->list[i];
+	}
+	shown.list = list;
+	fflush(stdout);
+	diags_print(&shown, stderr, cli->has_error_colour);
+}
+
+static int help_run(const struct cli *cli)
+{
+	if (cli->command)
+		help_print(cli->command, stdout);
+	else
+		help_print_all(cli, stdout);
+	return CLI_DONE;
+}
+
+static int cli_run(struct cli *cli, int argc, char **argv)
+{
+	int exit;
+
+	if (argc < 2) {
+		help_print_all(cli, stderr);
+		return CLI_USAGE;
+	}
+	exit = args_parse(cli, argc, argv);
+	if (!exit)
+		exit = args_has(&cli->args, "help") ? help_run(cli) : cli->command->run(cli);
+	findings_print(cli);
+	if (exit == CLI_USAGE)
+		fprintf(stderr, "Try `sluice %s%s--help`.\n", cli->command ? cli->command->name : "",
+			cli->command ? " " : "");
+	return exit;
+}
+
+int main(int argc, char **argv)
+{
+#define COMMAND_ROW(name) command_##name,
+	const struct command commands[] = { COMMAND_LIST(COMMAND_ROW) };
+	_cleanup_talloc_ struct cli *cli = talloc_zero(NULL, struct cli);
+
+	if (!cli)
+		return CLI_FAILED;
+	cli->diags = diags_new(cli);
+	if (!cli->diags)
+		return CLI_FAILED;
+	cli->commands = commands;
+	cli->command_count = ARRAY_SIZE(commands);
+	environment_read(cli);
+	return cli_run(cli, argc, argv);
+}
