@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Whatever the bytes are: refused with a reason, or taken; and what is taken goes out as text that is taken again and goes
- * out as the same text.
+ * Whatever the bytes are: refused with a reason, or taken; and what is taken goes out as text that
+ * is taken again and goes out as the same text.
  */
 #include <stdio.h>
 #include <stdlib.h>

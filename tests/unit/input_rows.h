@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows for the tests of user/input: a text, what is said about it (exact place, level and path; pieces of the words), and
- * what became of it, as one line a service, group, pod and drain.
+ * Rows for the tests of user/input: a text, what is said about it (exact place, level and path;
+ * pieces of the words), and what became of it, as one line a service, group, pod and drain.
  */
 #pragma once
 #include <setjmp.h>
@@ -53,7 +53,8 @@ static char *summary_rule(char *out, const struct rule *rule)
 	for (size_t i = 0; i < rule->destination_count; i++) {
 		const struct destination *to = &rule->destinations[i];
 
-		SAY(out, "%s%s/%s:%u*%u", i ? "," : "=>", to->host, to->subset, to->port, to->weight);
+		SAY(out, "%s%s/%s:%u*%u", i ? "," : "=>", to->host, to->subset, to->port,
+		    to->weight);
 	}
 	return out;
 }
@@ -236,8 +237,9 @@ static inline void rows_run(const struct row *rows, size_t count)
 #define ROWS_RUN(rows) rows_run(rows, ARRAY_SIZE(rows))
 
 /* Documents in short; a spec begins at line 5. */
-#define ISTIO(kind, name, spec)                                                                  \
-	"apiVersion: networking.istio.io/v1\nkind: " kind "\nmetadata: {name: " name "}\nspec:\n" spec
+#define ISTIO(kind, name, spec)                                                                    \
+	"apiVersion: networking.istio.io/v1\nkind: " kind "\nmetadata: {name: " name               \
+	"}\nspec:\n" spec
 #define VS(spec) ISTIO("VirtualService", "reviews", spec)
 #define DR(spec) ISTIO("DestinationRule", "reviews", spec)
 #define SE(spec) ISTIO("ServiceEntry", "db", spec)

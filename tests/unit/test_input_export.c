@@ -19,10 +19,43 @@ static unsigned random_below(unsigned limit)
 static const char *random_text(void)
 {
 	static const char *const words[] = {
-		"",	"v1",  "true", "null", "1.0",	  "010",   "~",	    "yes",  "a b",   "#x",
-		"- a",	"x: y", "\"q\"", "'q'",	"\xc3\xa9", "*a",	    "&a",    "!x",   "%d",    "@a",
-		"a\nb", "\t",  " a ",  "<<",   "=",	  "{a: b}", "[a]", "0x1f", "1_000", "\x01",
-		"\xf0\x9f\x98\x80", "---", "...", "?", "a#b", "2001-01-01", "\xe2\x80\xa8",
+		"",
+		"v1",
+		"true",
+		"null",
+		"1.0",
+		"010",
+		"~",
+		"yes",
+		"a b",
+		"#x",
+		"- a",
+		"x: y",
+		"\"q\"",
+		"'q'",
+		"\xc3\xa9",
+		"*a",
+		"&a",
+		"!x",
+		"%d",
+		"@a",
+		"a\nb",
+		"\t",
+		" a ",
+		"<<",
+		"=",
+		"{a: b}",
+		"[a]",
+		"0x1f",
+		"1_000",
+		"\x01",
+		"\xf0\x9f\x98\x80",
+		"---",
+		"...",
+		"?",
+		"a#b",
+		"2001-01-01",
+		"\xe2\x80\xa8",
 	};
 
 	return words[random_below(ARRAY_SIZE(words))];
@@ -30,7 +63,8 @@ static const char *random_text(void)
 
 static const char *random_label(void)
 {
-	static const char *const words[] = { "v1", "true", "1.0", "", "n", "5", "a.b-c_d", "0x1f", "1e5" };
+	static const char *const words[] = { "v1", "true",    "1.0",  "",   "n",
+					     "5",  "a.b-c_d", "0x1f", "1e5" };
 
 	return words[random_below(ARRAY_SIZE(words))];
 }
@@ -38,8 +72,13 @@ static const char *random_label(void)
 static const char *random_host(void)
 {
 	static const char *const hosts[] = {
-		"a.default.svc.cluster.local", "b.prod.svc.cluster.local", "example.com", "db.example.com",
-		"single", "x.y.svc", "c.default.svc.cluster.local",
+		"a.default.svc.cluster.local",
+		"b.prod.svc.cluster.local",
+		"example.com",
+		"db.example.com",
+		"single",
+		"x.y.svc",
+		"c.default.svc.cluster.local",
 	};
 
 	return hosts[random_below(ARRAY_SIZE(hosts))];
@@ -97,9 +136,11 @@ static struct rule random_rule(void *memory, enum rule_kind kind)
 	rule.destination_count = 1 + random_below(3);
 	rule.destinations = talloc_zero_array(memory, struct destination, rule.destination_count);
 	for (size_t i = 0; i < rule.destination_count; i++)
-		rule.destinations[i] = (struct destination){
-			.host = random_host(), .subset = random_below(2) ? "v1" : "",
-			.port = random_below(2) ? 80 : 0, .weight = i ? random_below(WEIGHT_MAX + 1) : 1 };
+		rule.destinations[i] =
+			(struct destination){ .host = random_host(),
+					      .subset = random_below(2) ? "v1" : "",
+					      .port = random_below(2) ? 80 : 0,
+					      .weight = i ? random_below(WEIGHT_MAX + 1) : 1 };
 	return rule;
 }
 
@@ -167,8 +208,13 @@ static struct service random_service(void *memory, const char *host)
 	const char *dot = strchr(host, '.');
 	bool is_kube = dot && strstr(dot + 1, ".svc.cluster.local");
 	struct service service = {
-		.host = host, .name = host, .namespace = "default", .virtual_service = "",
-		.virtual_service_namespace = "", .destination_rule = "", .destination_rule_namespace = "",
+		.host = host,
+		.name = host,
+		.namespace = "default",
+		.virtual_service = "",
+		.virtual_service_namespace = "",
+		.destination_rule = "",
+		.destination_rule_namespace = "",
 	};
 
 	if (is_kube) {
@@ -215,14 +261,16 @@ static struct endpoint random_endpoint(void *memory)
 
 static struct inventory *random_inventory(void *memory)
 {
-	static const char *const keys[] = { "EndpointSlice/a/b", "ServiceEntry/a/b", "cli/x y", "true" };
+	static const char *const keys[] = { "EndpointSlice/a/b", "ServiceEntry/a/b", "cli/x y",
+					    "true" };
 	struct inventory *inventory = talloc_zero(memory, struct inventory);
 
 	inventory->groups = talloc_zero_array(inventory, struct endpoint_group, 4);
 	for (inventory->group_count = 0; inventory->group_count < random_below(5);) {
 		struct endpoint_group *group = &inventory->groups[inventory->group_count];
 
-		*group = (struct endpoint_group){ .key = keys[inventory->group_count], .host = random_host() };
+		*group = (struct endpoint_group){ .key = keys[inventory->group_count],
+						  .host = random_host() };
 		group->endpoints = talloc_array(inventory, struct endpoint, 3);
 		group->endpoint_count = random_below(4);
 		for (size_t i = 0; i < group->endpoint_count; i++)
@@ -232,8 +280,9 @@ static struct inventory *random_inventory(void *memory)
 	inventory->workloads = talloc_zero_array(inventory, struct workload, 2);
 	inventory->workload_count = random_below(3);
 	for (size_t i = 0; i < inventory->workload_count; i++)
-		inventory->workloads[i] = (struct workload){ i ? "default/true" : "default/1",
-							     random_addr(), random_labels(inventory) };
+		inventory->workloads[i] =
+			(struct workload){ i ? "default/true" : "default/1", random_addr(),
+					   random_labels(inventory) };
 	for (size_t i = 0; i < inventory->workload_count; i++)
 		inventory->workloads[i].addr.bytes[0] = 1;
 	inventory->drains = talloc_zero_array(inventory, struct drain, 1);
@@ -287,7 +336,8 @@ static void merge_onto_itself(void *memory, const struct input_result *first)
 
 	assert_int_equal(model_export(memory, first->model, &model), 0);
 	struct input_text text = { "model", model, strlen(model) };
-	int r = input_apply(memory, &text, 1, INPUT_MERGE, first->model, first->inventory, diags, &second);
+	int r = input_apply(memory, &text, 1, INPUT_MERGE, first->model, first->inventory, diags,
+			    &second);
 	if (diags->count)
 		diags_print(diags, stderr, false);
 	assert_int_equal(r, 0);
@@ -311,25 +361,34 @@ static void test_random_models(void **state)
 static void test_bytes(void **state)
 {
 	static const char data[] =
-		"apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {sluice.dev/empty-version: spill}}\n"
-		"spec: {clusterIP: 10.0.0.1, ports: [{port: 80, name: http, targetPort: web}], sessionAffinity: ClientIP}\n"
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: "
+		"{sluice.dev/empty-version: spill}}\n"
+		"spec: {clusterIP: 10.0.0.1, ports: [{port: 80, name: http, targetPort: web}], "
+		"sessionAffinity: ClientIP}\n"
 		"---\n" ISTIO("VirtualService", "r",
-			     "  hosts: [a]\n  http: [{match: [{port: 80}], route: [{destination: {host: a, subset: v1}}]}]\n");
+			      "  hosts: [a]\n  http: [{match: [{port: 80}], route: [{destination: "
+			      "{host: a, subset: v1}}]}]\n");
 	static const char wanted[] =
 		"---\napiVersion: v1\nkind: Service\nmetadata:\n  annotations:\n"
 		"    sluice.dev/empty-version: spill\n  name: a\n  namespace: default\nspec:\n"
-		"  clusterIP: 10.0.0.1\n  clusterIPs:\n  - 10.0.0.1\n  ports:\n  - name: http\n    port: 80\n"
-		"    protocol: TCP\n    targetPort: web\n  sessionAffinity: ClientIP\n  type: ClusterIP\n"
-		"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: r\n"
+		"  clusterIP: 10.0.0.1\n  clusterIPs:\n  - 10.0.0.1\n  ports:\n  - name: http\n    "
+		"port: 80\n"
+		"    protocol: TCP\n    targetPort: web\n  sessionAffinity: ClientIP\n  type: "
+		"ClusterIP\n"
+		"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: "
+		"r\n"
 		"  namespace: default\nspec:\n  hosts:\n  - a.default.svc.cluster.local\n  http:\n"
 		"  - match:\n    - port: 80\n    route:\n    - destination:\n"
-		"        host: a.default.svc.cluster.local\n        subset: v1\n      weight: 100\n";
+		"        host: a.default.svc.cluster.local\n        subset: v1\n      weight: "
+		"100\n";
 	_cleanup_talloc_ void *memory = talloc_new(NULL);
 	struct input_text text = { "row", data, strlen(data) };
 	struct input_result result;
 	char *model, *service;
 
-	assert_int_equal(input_apply(memory, &text, 1, INPUT_MERGE, NULL, NULL, diags_new(memory), &result), 0);
+	assert_int_equal(
+		input_apply(memory, &text, 1, INPUT_MERGE, NULL, NULL, diags_new(memory), &result),
+		0);
 	assert_int_equal(model_export(memory, result.model, &model), 0);
 	assert_string_equal(model, wanted);
 	assert_int_equal(service_export(memory, &result.model->services[0], &service), 0);

@@ -15,15 +15,16 @@
 
 #define DATA "tests/data/input/"
 
-static int read_one(void *memory, const char *path, struct diags *diags, struct input_text **ret_texts,
-		    size_t *ret_count)
+static int read_one(void *memory, const char *path, struct diags *diags,
+		    struct input_text **ret_texts, size_t *ret_count)
 {
 	return input_read(memory, &path, 1, diags, ret_texts, ret_count);
 }
 
 static void test_folder_is_sorted_and_picks_by_name(void **state)
 {
-	static const char *const names[] = { DATA "folder/a.yml", DATA "folder/b.yaml", DATA "folder/c.json" };
+	static const char *const names[] = { DATA "folder/a.yml", DATA "folder/b.yaml",
+					     DATA "folder/c.json" };
 	_cleanup_talloc_ void *memory = talloc_new(NULL);
 	struct diags *diags = diags_new(memory);
 	struct input_result result;
@@ -34,7 +35,8 @@ static void test_folder_is_sorted_and_picks_by_name(void **state)
 	assert_int_equal(count, 3);
 	for (size_t i = 0; i < count; i++)
 		assert_string_equal(texts[i].name, names[i]);
-	assert_int_equal(input_apply(memory, texts, count, INPUT_MERGE, NULL, NULL, diags, &result), 0);
+	assert_int_equal(input_apply(memory, texts, count, INPUT_MERGE, NULL, NULL, diags, &result),
+			 0);
 	assert_int_equal(result.taken, 3);
 	assert_int_equal(diags->count, 0);
 }
@@ -69,7 +71,8 @@ static void test_what_cannot_be_read_is_named_with_the_reason(void **state)
 
 static void test_standard_input(void **state)
 {
-	static const char data[] = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: x}\n";
+	static const char data[] =
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: x}\n";
 	_cleanup_talloc_ void *memory = talloc_new(NULL);
 	struct diags *diags = diags_new(memory);
 	struct input_result result;
@@ -87,7 +90,8 @@ static void test_standard_input(void **state)
 	close(old);
 	assert_int_equal(r, 0);
 	assert_int_equal(count, 1);
-	assert_int_equal(input_apply(memory, texts, 1, INPUT_MERGE, NULL, NULL, diags, &result), -EINVAL);
+	assert_int_equal(input_apply(memory, texts, 1, INPUT_MERGE, NULL, NULL, diags, &result),
+			 -EINVAL);
 	assert_string_equal(diags->list[0].file, "<stdin>");
 	assert_int_equal(diags->list[0].line, 4);
 }

@@ -6,8 +6,10 @@
 #define LAYER7 "which needs layer 7, and layer 7 is not there yet"
 
 static const struct row rows[] = {
-	{ "a Service among what deploys it is taken, the rest passed over a line each", "@shop.yaml",
-	  .wanted = "18:1: note: passed over: the kind ServiceAccount\n24:1: note: passed over: the kind Deployment\n"
+	{ "a Service among what deploys it is taken, the rest passed over a line each",
+	  "@shop.yaml",
+	  .wanted = "18:1: note: passed over: the kind ServiceAccount\n24:1: note: passed over: "
+		    "the kind Deployment\n"
 		    "43:1: note: passed over: the kind Gateway",
 	  .result = HOST " kube 10.96.0.10 http:9080/tcp/http\n" },
 	{ "subsets are taken, mutual TLS ignored with a warning", "@subsets.yaml",
@@ -24,7 +26,8 @@ static const struct row rows[] = {
 	{ "an entry by DNS is refused at its resolution", "@dns-entry.yaml",
 	  .wanted = "13:15: error: spec.resolution: found DNS; allowed is STATIC" },
 	{ "a host without Kubernetes is described in one file", "@host.yaml",
-	  .result = "db.example.com entry 10.200.0.1 tcp-postgres:5432/tcp/tcp by-client spill v1{version=v1} "
+	  .result = "db.example.com entry 10.200.0.1 tcp-postgres:5432/tcp/tcp by-client spill "
+		    "v1{version=v1} "
 		    "v2{version=v2} tcp:(0 from 10.1.0.0/16)=>db.example.com/v2:0*100 "
 		    "tcp:=>db.example.com/v1:0*99,db.example.com/v2:0*1\n"
 		    "group ServiceEntry/default/db of db.example.com 10.0.0.1*1{version=v1} "

@@ -39,7 +39,10 @@ static int compare_identities(const void *a, const void *b)
 	return order ? order : (first > second) - (first < second);
 }
 
-/* A VirtualService may be written in parts for different hosts: so export does when their rules have come apart. */
+/*
+ * A VirtualService may be written in parts for different hosts: so export does when their rules
+ * have come apart.
+ */
 static bool may_repeat(const struct object *object)
 {
 	return object->kind == OBJECT_VIRTUAL_SERVICE || object->kind == OBJECT_GROUP ||
@@ -65,7 +68,8 @@ static int objects_check(struct work *work)
 		    strcmp(first->meta.name, second->meta.name))
 			continue;
 		node_report(work->reader.diags, DIAG_ERROR, second->node,
-			    "found %s a second time, the first is at %s; an object may stand once in an input",
+			    "found %s a second time, the first is at %s; an object may stand once "
+			    "in an input",
 			    object_title(memory, second), node_place(memory, first->node));
 	}
 	return 0;
@@ -128,7 +132,10 @@ static void services_settle(struct work *work)
 	model->service_count = kept;
 }
 
-/* A ServiceEntry's endpoints are its own; when a whole configuration no longer has it, they go with it. */
+/*
+ * A ServiceEntry's endpoints are its own; when a whole configuration no longer has it, they go with
+ * it.
+ */
 static void entry_groups_drop(struct work *work)
 {
 	struct inventory *inventory = work->inventory;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who serves: EndpointSlice, Endpoints, Pod, a ServiceEntry's endpoints, and our own documents, to the inventory. */
+/*
+ * Who serves: EndpointSlice, Endpoints, Pod, a ServiceEntry's endpoints, and our own documents, to
+ * the inventory.
+ */
 #include "work.h"
 
 #include <stdlib.h>
@@ -9,13 +12,15 @@
 #include "own.h"
 #include "service_entry.h"
 
-#define report_of(work, level, node, ...) node_report((work)->reader.diags, level, node, __VA_ARGS__)
+#define report_of(work, level, node, ...)                                                          \
+	node_report((work)->reader.diags, level, node, __VA_ARGS__)
 #define SERVICE_NAME_LABEL "kubernetes.io/service-name"
 
 static const char *group_key(struct work *work, const struct object *object)
 {
-	const char *key = talloc_asprintf(work->inventory, "%s/%s/%s", object_kind_name(object->kind),
-					  object->meta.namespace, object->meta.name);
+	const char *key =
+		talloc_asprintf(work->inventory, "%s/%s/%s", object_kind_name(object->kind),
+				object->meta.namespace, object->meta.name);
 	work->is_failed |= !key;
 	return key ? key : "";
 }
@@ -32,7 +37,10 @@ static enum endpoint_state state_of(const struct kube_conditions *conditions)
 {
 	if (!conditions)
 		return ENDPOINT_READY;
-	/* nil is "unknown", which Kubernetes has consumers take for true; serving's default is ready's value. */
+	/*
+	 * nil is "unknown", which Kubernetes has consumers take for true; serving's default is
+	 * ready's value.
+	 */
 	bool is_ready = !conditions->ready.is_set || conditions->ready.value;
 	bool is_serving = conditions->serving.is_set ? conditions->serving.value : is_ready;
 
@@ -64,19 +72,22 @@ static size_t ports_fill(struct work *work, const struct list *from,
 	size_t count = 0;
 
 	for (size_t i = 0; ports && i < from->count; i++) {
-		const struct kube_endpoint_port *port = LIST_OF(struct kube_endpoint_port, *from, i);
+		const struct kube_endpoint_port *port =
+			LIST_OF(struct kube_endpoint_port, *from, i);
 
 		if (!port->port.is_set || (port->protocol && !strcmp(port->protocol, "SCTP"))) {
-			report_of(work, DIAG_WARNING, port->node, port->port.is_set ?
-				  "found an SCTP port, which is left alone; only TCP and UDP are split" :
-				  "found a port without a number; the service's own ports are used");
+			report_of(work, DIAG_WARNING, port->node,
+				  port->port.is_set ? "found an SCTP port, which is left alone; "
+						      "only TCP and UDP are split"
+						    : "found a port without a number; the "
+						      "service's own ports are used");
 			continue;
 		}
 		ports[count++] = (struct endpoint_port){
 			.name = keep_text(work, work->inventory, port->name ? port->name : ""),
 			.number = (uint16_t)port->port.value,
-			.protocol = port->protocol && !strcmp(port->protocol, "UDP") ? PROTOCOL_UDP :
-										      PROTOCOL_TCP,
+			.protocol = port->protocol && !strcmp(port->protocol, "UDP") ? PROTOCOL_UDP
+										     : PROTOCOL_TCP,
 		};
 	}
 	*ret_ports = count ? ports : NULL;
@@ -97,7 +108,8 @@ static bool slice_endpoint_fill(struct work *work, const struct object *object,
 			  "found %zu addresses; the first is used, as Kubernetes asks for",
 			  from->addresses.count);
 	if (addr_parse(LIST_OF(const char, from->addresses, 0), &to->addr) < 0) {
-		report_of(work, DIAG_ERROR, addresses->first, "found \"%.80s\"; allowed is an IP address",
+		report_of(work, DIAG_ERROR, addresses->first,
+			  "found \"%.80s\"; allowed is an IP address",
 			  LIST_OF(const char, from->addresses, 0));
 		return false;
 	}
@@ -117,7 +129,8 @@ static void slice_report(struct work *work, const struct kube_slice *slice)
 		if (!hints)
 			continue;
 		node_report_key(work->reader.diags, DIAG_WARNING, hints,
-				"found topology hints, which are ignored; endpoints of every zone are used");
+				"found topology hints, which are ignored; endpoints of every zone "
+				"are used");
 		return;
 	}
 }
@@ -142,12 +155,14 @@ static bool is_slice_ours(struct work *work, const struct object *object,
 	}
 	if (!*ret_service) {
 		report_of(work, DIAG_WARNING, object->meta.node,
-			  "found no label " SERVICE_NAME_LABEL ": the slice serves no Service and is passed over");
+			  "found no label " SERVICE_NAME_LABEL
+			  ": the slice serves no Service and is passed over");
 		return false;
 	}
 	if (!is_dns_label(*ret_service)) {
 		report_of(work, DIAG_ERROR, object->meta.node,
-			  "found the label " SERVICE_NAME_LABEL "=\"%.80s\"; allowed is the name of a Service",
+			  "found the label " SERVICE_NAME_LABEL
+			  "=\"%.80s\"; allowed is the name of a Service",
 			  *ret_service);
 		return false;
 	}
@@ -166,7 +181,8 @@ void endpoint_slice_apply(struct work *work, const struct object *object)
 	slice_report(work, slice);
 	group.host = kube_host(work, service, object->meta.namespace);
 	size_t port_count = ports_fill(work, &slice->ports, &ports);
-	group.endpoints = KEEP_ARRAY(work, work->inventory, struct endpoint, slice->endpoints.count);
+	group.endpoints =
+		KEEP_ARRAY(work, work->inventory, struct endpoint, slice->endpoints.count);
 	for (size_t i = 0; group.endpoints && i < slice->endpoints.count; i++) {
 		struct endpoint *endpoint = &group.endpoints[group.endpoint_count];
 
@@ -270,13 +286,17 @@ static bool entry_ports_check(struct work *work, const struct node *ports,
 		value_read(&work->reader, &number, child, &value);
 		if (!port_named(service, child->key))
 			node_report_key(work->reader.diags, DIAG_ERROR, child,
-					"found the port name \"%.80s\"; allowed are the names in spec.ports",
+					"found the port name \"%.80s\"; allowed are the names in "
+					"spec.ports",
 					child->key);
 	}
 	return work->reader.diags->errors == errors;
 }
 
-/* Istio: a port that the endpoint does not name has the service's target port. So all are listed or none. */
+/*
+ * Istio: a port that the endpoint does not name has the service's target port. So all are listed or
+ * none.
+ */
 static void entry_ports_fill(struct work *work, const struct node *from,
 			     const struct service *service, struct endpoint *to)
 {
@@ -323,7 +343,8 @@ void service_entry_endpoints_apply(struct work *work, const struct object *objec
 			old->host = group.host;
 		return;
 	}
-	group.endpoints = KEEP_ARRAY(work, work->inventory, struct endpoint, entry->endpoints.count);
+	group.endpoints =
+		KEEP_ARRAY(work, work->inventory, struct endpoint, entry->endpoints.count);
 	for (size_t i = 0; group.endpoints && i < entry->endpoints.count; i++) {
 		const struct se_endpoint *from = LIST_OF(struct se_endpoint, entry->endpoints, i);
 		struct endpoint *to = &group.endpoints[group.endpoint_count++];

@@ -8,7 +8,8 @@
 #include "virtual.h"
 
 #define WEIGHT_ALL 100 /* of a destination that is alone: as Istio writes "everything" */
-#define report_of(work, level, node, ...) node_report((work)->reader.diags, level, node, __VA_ARGS__)
+#define report_of(work, level, node, ...)                                                          \
+	node_report((work)->reader.diags, level, node, __VA_ARGS__)
 
 static enum affinity policy_affinity(const struct dr_policy *policy)
 {
@@ -23,7 +24,8 @@ static void subset_add(struct work *work, const struct dr_subset *from, struct s
 	for (size_t i = 0; i < service->subset_count; i++)
 		if (!strcmp(service->subsets[i].name, from->name)) {
 			report_of(work, DIAG_ERROR, node_get(from->node, "name"),
-				  "found the subset \"%s\" a second time; a name may stand once", from->name);
+				  "found the subset \"%s\" a second time; a name may stand once",
+				  from->name);
 			return;
 		}
 	service->subsets[service->subset_count++] = (struct subset){
@@ -77,8 +79,8 @@ void destination_rule_apply(struct work *work, const struct object *object)
 	destination_rule_leave_others(work, object, service);
 	if (*service->destination_rule && !is_rule_of(service, object))
 		report_of(work, DIAG_WARNING, host_node,
-			  "the subsets of %s were those of the DestinationRule %s/%s until now", host,
-			  service->destination_rule_namespace, service->destination_rule);
+			  "the subsets of %s were those of the DestinationRule %s/%s until now",
+			  host, service->destination_rule_namespace, service->destination_rule);
 	service->destination_rule = keep_text(work, work->model, object->meta.name);
 	service->destination_rule_namespace = keep_text(work, work->model, object->meta.namespace);
 	service->rule_affinity = policy_affinity(rule->policy);
@@ -138,8 +140,10 @@ static void destinations_fill(struct work *work, const struct object *object,
 	}
 	if (!has_weight(from)) {
 		report_of(work, DIAG_ERROR, node_get(from->node, "route"),
-			  "found %zu destinations and no weight above 0; allowed are weights from 0 to "
-			  "%u, at least one of them above 0", count, WEIGHT_MAX);
+			  "found %zu destinations and no weight above 0; allowed are weights from "
+			  "0 to "
+			  "%u, at least one of them above 0",
+			  count, WEIGHT_MAX);
 		return;
 	}
 	rule->destinations = KEEP_ARRAY(work, work->model, struct destination, count);
@@ -227,9 +231,10 @@ static void gateways_report(struct work *work, const struct virtual_service *fro
 		if (!strcmp(LIST_OF(const char, from->gateways, i), "mesh"))
 			return;
 	if (from->gateways.count)
-		node_report_key(work->reader.diags, DIAG_WARNING, node_get(from->node, "gateways"),
-				"found gateways without \"mesh\"; the rules hold for every connection "
-				"to the hosts, not for those gateways alone");
+		node_report_key(
+			work->reader.diags, DIAG_WARNING, node_get(from->node, "gateways"),
+			"found gateways without \"mesh\"; the rules hold for every connection "
+			"to the hosts, not for those gateways alone");
 }
 
 void virtual_service_apply(struct work *work, const struct object *object)
@@ -248,7 +253,8 @@ void virtual_service_apply(struct work *work, const struct object *object)
 	rules_fill(work, object, &rules);
 	for (const struct node *host = hosts->first; host && i < from->hosts.count;
 	     host = host->next)
-		virtual_host_apply(work, object, &rules, LIST_OF(const char, from->hosts, i++), host);
+		virtual_host_apply(work, object, &rules, LIST_OF(const char, from->hosts, i++),
+				   host);
 }
 
 static const struct object *virtual_service_of(const struct work *work,

@@ -8,7 +8,8 @@
 #include "kube.h"
 #include "service_entry.h"
 
-#define report_of(work, level, node, ...) node_report((work)->reader.diags, level, node, __VA_ARGS__)
+#define report_of(work, level, node, ...)                                                          \
+	node_report((work)->reader.diags, level, node, __VA_ARGS__)
 
 static void vip_add(struct service *service, const char *text)
 {
@@ -31,7 +32,8 @@ static void vips_add(struct service *service, const struct list *texts)
 static void kube_vips(struct work *work, const struct kube_service *body, struct service *service)
 {
 	const struct kube_service_spec *spec = body->spec;
-	const struct kube_load_balancer *balancer = body->status ? body->status->load_balancer : NULL;
+	const struct kube_load_balancer *balancer =
+		body->status ? body->status->load_balancer : NULL;
 	size_t most = 1 + spec->cluster_ips.count + spec->external_ips.count +
 		      (balancer ? balancer->ingress.count : 0);
 
@@ -60,13 +62,17 @@ static void target_read(struct work *work, const struct node *node, struct servi
 	if (!target)
 		return;
 	if (target->kind == NODE_SCALAR && node_scalar_type(target) == SCALAR_TEXT) {
-		/* A quoted number is a name to Kubernetes, and no port can have such a name: as it says so too. */
+		/*
+		 * A quoted number is a name to Kubernetes, and no port can have such a name: as it
+		 * says so too.
+		 */
 		port->target_name = keep_text(work, work->model, target->text);
 		if (*target->text && strlen(target->text) <= 15)
 			return;
 	}
 	long number = target->kind == NODE_SCALAR ? strtol(target->text, &end, 10) : 0;
-	if (target->kind != NODE_SCALAR || !target->is_plain || *end || number < 1 || number > 65535)
+	if (target->kind != NODE_SCALAR || !target->is_plain || *end || number < 1 ||
+	    number > 65535)
 		report_of(work, DIAG_ERROR, target,
 			  "found %s; allowed is a number from 1 to 65535 or the name of a port",
 			  node_describe(work->reader.memory, target));
@@ -134,10 +140,14 @@ static void kube_service_fill(struct work *work, const struct object *object,
 		kube_port_add(work, LIST_OF(struct kube_service_port, spec->ports, i), service);
 	if (spec->cluster_ip && !strcmp(spec->cluster_ip, "None") && !service->vip_count)
 		report_of(work, DIAG_WARNING, node_get(spec->node, "clusterIP"),
-			  "found None: a headless Service has no address whose connections could be split");
+			  "found None: a headless Service has no address whose connections could "
+			  "be split");
 }
 
-/* An object may take over a host from one of another name or kind; worth saying, because two writers fight unseen. */
+/*
+ * An object may take over a host from one of another name or kind; worth saying, because two
+ * writers fight unseen.
+ */
 static void report_takeover(struct work *work, const struct object *object,
 			    const struct service *service, enum service_origin origin)
 {
@@ -146,9 +156,10 @@ static void report_takeover(struct work *work, const struct object *object,
 	if (service->origin == origin && !strcmp(service->name, object->meta.name) &&
 	    !strcmp(service->namespace, object->meta.namespace))
 		return;
-	report_of(work, DIAG_WARNING, object->meta.node, "the host %s was defined by the %s %s/%s until now",
-		  service->host, service->origin == SERVICE_KUBE ? "Service" : "ServiceEntry",
-		  service->namespace, service->name);
+	report_of(work, DIAG_WARNING, object->meta.node,
+		  "the host %s was defined by the %s %s/%s until now", service->host,
+		  service->origin == SERVICE_KUBE ? "Service" : "ServiceEntry", service->namespace,
+		  service->name);
 }
 
 void kube_service_apply(struct work *work, const struct object *object)
@@ -167,7 +178,8 @@ void kube_service_apply(struct work *work, const struct object *object)
 		return;
 	if (body->spec->type && !strcmp(body->spec->type, "ExternalName")) {
 		report_of(work, DIAG_WARNING, node_get(body->spec->node, "type"),
-			  "found ExternalName, which is passed over: a DNS name has no connections to split");
+			  "found ExternalName, which is passed over: a DNS name has no connections "
+			  "to split");
 		return;
 	}
 	report_takeover(work, object, service, SERVICE_KUBE);
@@ -235,8 +247,10 @@ void service_entry_apply(struct work *work, const struct object *object)
 
 	if (entry->hosts.count != 1) {
 		report_of(work, DIAG_ERROR, hosts,
-			  "found %zu hosts; allowed is one, because several would share the addresses, "
-			  "and at layer 4 nothing tells them apart", entry->hosts.count);
+			  "found %zu hosts; allowed is one, because several would share the "
+			  "addresses, "
+			  "and at layer 4 nothing tells them apart",
+			  entry->hosts.count);
 		return;
 	}
 

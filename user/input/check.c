@@ -53,9 +53,11 @@ void check_host(struct reader *reader, const struct node *node, const void *valu
 	size_t length = strlen(text);
 
 	if (strchr(text, '*')) {
-		report_error(reader, node,
-			     "found the wildcard host \"%.80s\"; a split needs one host: a short name, "
-			     "name.namespace or the full name", text);
+		report_error(
+			reader, node,
+			"found the wildcard host \"%.80s\"; a split needs one host: a short name, "
+			"name.namespace or the full name",
+			text);
 		return;
 	}
 	/* A dot at the end says that the name is whole. */
@@ -68,7 +70,8 @@ void check_host(struct reader *reader, const struct node *node, const void *valu
 			return;
 	}
 	report_error(reader, node,
-		     "found the host \"%.80s\"; allowed are DNS names: lower-case letters, digits, '-' and '.'",
+		     "found the host \"%.80s\"; allowed are DNS names: lower-case letters, digits, "
+		     "'-' and '.'",
 		     text);
 }
 
@@ -76,7 +79,8 @@ void check_name(struct reader *reader, const struct node *node, const void *valu
 {
 	if (!is_dns_name(value, NAME_MAX_DNS))
 		report_error(reader, node,
-			     "found the name \"%.80s\"; allowed are lower-case letters, digits, '-' and '.'",
+			     "found the name \"%.80s\"; allowed are lower-case letters, digits, "
+			     "'-' and '.'",
 			     (const char *)value);
 }
 
@@ -110,14 +114,17 @@ void check_labels(struct reader *reader, const struct node *node, const void *la
 {
 	for (const struct node *child = node->first; child; child = child->next) {
 		if (!is_label_key(child->key))
-			node_report_key(reader->diags, DIAG_ERROR, child,
-					"found the label key \"%.80s\"; allowed are letters, digits, "
-					"'-', '_' and '.', at most 63, after a DNS prefix and '/' if any",
-					child->key);
+			node_report_key(
+				reader->diags, DIAG_ERROR, child,
+				"found the label key \"%.80s\"; allowed are letters, digits, "
+				"'-', '_' and '.', at most 63, after a DNS prefix and '/' if any",
+				child->key);
 		if (child->kind == NODE_SCALAR && !is_label_text(child->text, strlen(child->text)))
-			report_error(reader, child,
-				     "found the label value \"%.80s\"; allowed are letters, digits, "
-				     "'-', '_' and '.', at most 63", child->text);
+			report_error(
+				reader, child,
+				"found the label value \"%.80s\"; allowed are letters, digits, "
+				"'-', '_' and '.', at most 63",
+				child->text);
 	}
 }
 
@@ -128,10 +135,14 @@ void check_prefix(struct reader *reader, const struct node *node, const void *te
 
 	if (r == -ERANGE)
 		report_error(reader, node,
-			     "found \"%.80s\", which has bits set beyond its length; allowed is a subnet "
-			     "such as 10.1.0.0/16", (const char *)text);
+			     "found \"%.80s\", which has bits set beyond its length; allowed is a "
+			     "subnet "
+			     "such as 10.1.0.0/16",
+			     (const char *)text);
 	else if (r < 0)
-		report_error(reader, node,
-			     "found \"%.80s\"; allowed is an address or a subnet such as 10.1.0.0/16 or "
-			     "fd00::/64", (const char *)text);
+		report_error(
+			reader, node,
+			"found \"%.80s\"; allowed is an address or a subnet such as 10.1.0.0/16 or "
+			"fd00::/64",
+			(const char *)text);
 }

@@ -8,15 +8,20 @@
 
 #define OUR_TABLES "a split's tables have a size of their own"
 
-/* Every one of them becomes a hash over the connection; said as a note, because no share changes by it. */
+/*
+ * Every one of them becomes a hash over the connection; said as a note, because no share changes by
+ * it.
+ */
 static void check_simple(struct reader *reader, const struct node *node, const void *value)
 {
 	if (reader->is_quiet)
 		return;
 	if (!strcmp(node->text, "PASSTHROUGH"))
-		report_warning(reader, node, "found PASSTHROUGH; endpoints are chosen by hash all the same");
+		report_warning(reader, node,
+			       "found PASSTHROUGH; endpoints are chosen by hash all the same");
 	else
-		report_note(reader, node, "found %.40s; endpoints are chosen by hash, in exact shares",
+		report_note(reader, node,
+			    "found %.40s; endpoints are chosen by hash, in exact shares",
 			    node->text);
 }
 
@@ -54,7 +59,8 @@ static const struct field consistent_hash_fields[] = {
 	  .why = OUR_TABLES },
 	{ "maglev", FIELD_OBJECT, FIELD_IGNORED, NOWHERE, .sub = &schema_maglev, .choice = 2,
 	  .why = OUR_TABLES },
-	{ "minimumRingSize", FIELD_INT, FIELD_IGNORED, NOWHERE, .max = INT64_MAX, .why = OUR_TABLES },
+	{ "minimumRingSize", FIELD_INT, FIELD_IGNORED, NOWHERE, .max = INT64_MAX,
+	  .why = OUR_TABLES },
 };
 static const struct schema schema_consistent_hash = {
 	.name = "ConsistentHashLB", .size = sizeof(struct dr_consistent_hash),
@@ -116,8 +122,11 @@ static const struct field keepalive_fields[] = {
 };
 static const struct schema schema_keepalive = SCHEMA_CHECKED("TcpKeepalive", keepalive_fields);
 static const struct field tcp_settings_fields[] = {
-	NUMBER("maxConnections"), DURATION("connectTimeout"), OBJECT("tcpKeepalive", schema_keepalive),
-	DURATION("maxConnectionDuration"), DURATION("idleTimeout"),
+	NUMBER("maxConnections"),
+	DURATION("connectTimeout"),
+	OBJECT("tcpKeepalive", schema_keepalive),
+	DURATION("maxConnectionDuration"),
+	DURATION("idleTimeout"),
 };
 static const struct schema schema_tcp_settings = SCHEMA_CHECKED("TCPSettings", tcp_settings_fields);
 
@@ -204,8 +213,10 @@ static void check_subset_name(struct reader *reader, const struct node *node, co
 {
 	if (!is_dns_label(text))
 		report_error(reader, node,
-			     "found the subset \"%.80s\"; allowed are lower-case letters, digits and '-', "
-			     "at most 63", (const char *)text);
+			     "found the subset \"%.80s\"; allowed are lower-case letters, digits "
+			     "and '-', "
+			     "at most 63",
+			     (const char *)text);
 }
 
 static const struct field subset_fields[] = {
@@ -222,7 +233,8 @@ static const struct schema schema_selector = SCHEMA_CHECKED("WorkloadSelector", 
 static const struct field destination_rule_fields[] = {
 	{ "host", FIELD_STRING, AT(struct destination_rule, host), .is_required = true,
 	  .check = check_host },
-	{ "trafficPolicy", FIELD_OBJECT, AT(struct destination_rule, policy), .sub = &schema_policy },
+	{ "trafficPolicy", FIELD_OBJECT, AT(struct destination_rule, policy),
+	  .sub = &schema_policy },
 	{ "subsets", FIELD_LIST, AT(struct destination_rule, subsets), .sub = &schema_subset },
 	{ "exportTo", FIELD_STRINGS, FIELD_IGNORED, NOWHERE,
 	  .why = "the rule holds for clients of every namespace" },

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Canonical YAML by libyaml's emitter. The emitter carries the failure, so that the writing reads as the document does. */
+/*
+ * Canonical YAML by libyaml's emitter. The emitter carries the failure, so that the writing reads
+ * as the document does.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

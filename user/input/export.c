@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The model as the documents that make it. One VirtualService for each host, whatever the objects were that it came from:
- * a host's rules can then be compared, stored and rolled back alone.
+ * The model as the documents that make it. One VirtualService for each host, whatever the objects
+ * were that it came from: a host's rules can then be compared, stored and rolled back alone.
  */
 #include "input.h"
 
@@ -31,8 +31,8 @@ static void meta_write(struct emit *emit, const char *name, const char *namespac
 }
 
 /*
- * Hosts that would be taken for short names get the dot that says they are whole; not beside the ServiceEntry that defines
- * them, as Istio has no such dot.
+ * Hosts that would be taken for short names get the dot that says they are whole; not beside the
+ * ServiceEntry that defines them, as Istio has no such dot.
  */
 static void host_write(struct emit *emit, const struct service *of, const char *host)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The inventory as documents. A group is an EndpointGroup whatever its source was: an EndpointSlice cannot say weights and
- * labels, and a group that changed its kind with its contents would be hard to compare.
+ * The inventory as documents. A group is an EndpointGroup whatever its source was: an EndpointSlice
+ * cannot say weights and labels, and a group that changed its kind with its contents would be hard
+ * to compare.
  */
 #include "input.h"
 

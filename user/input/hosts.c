@@ -64,7 +64,10 @@ static const char *host_expand(struct work *work, const char *text, const char *
 	void *memory = work->reader.memory;
 	size_t dots = count_dots(text);
 
-	/* "name." is whole: what export writes for the few hosts that would be taken for short ones. */
+	/*
+	 * "name." is whole: what export writes for the few hosts that would be taken for short
+	 * ones.
+	 */
 	if (ends_with(text, "."))
 		return talloc_strndup(memory, text, strlen(text) - 1);
 	if (dots == 0)
@@ -87,7 +90,10 @@ const char *host_resolve(struct work *work, const char *text, const char *namesp
 	return host ? host : "";
 }
 
-/* Its own spelling may carry the dot at the end; a short name is one of Kubernetes's and not asked for here. */
+/*
+ * Its own spelling may carry the dot at the end; a short name is one of Kubernetes's and not asked
+ * for here.
+ */
 static const char *entry_host(struct work *work, const struct object *object)
 {
 	const struct istio_object *body = object->body;
@@ -111,7 +117,8 @@ static int entry_hosts_collect(struct work *work, const struct model *model)
 	for (size_t i = 0; i < work->objects.count; i++) {
 		const struct object *object = &work->objects.list[i];
 
-		if (object->kind == OBJECT_SERVICE_ENTRY && (hosts[count] = entry_host(work, object)))
+		if (object->kind == OBJECT_SERVICE_ENTRY &&
+		    (hosts[count] = entry_host(work, object)))
 			count++;
 	}
 	qsort(hosts, count, sizeof(*hosts), compare_text);
@@ -149,7 +156,8 @@ static void object_hosts(struct work *work, struct host_set *set, const struct o
 
 	switch (object->kind) {
 	case OBJECT_SERVICE:
-		host_add(work, set, host_of_kube(work->reader.memory, object->meta.name, namespace));
+		host_add(work, set,
+			 host_of_kube(work->reader.memory, object->meta.name, namespace));
 		return;
 	case OBJECT_DESTINATION_RULE:
 		host_add(work, set, host_resolve(

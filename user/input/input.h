@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text to model: YAML or JSON of Istio and Kubernetes kinds. Knows no kernel, no sockets, no state folder. */
+/*
+ * Text to model: YAML or JSON of Istio and Kubernetes kinds. Knows no kernel, no sockets, no state
+ * folder.
+ */
 #pragma once
 #include "../base/diag.h"
 #include "../model/model.h"
 
 enum input_mode {
-	INPUT_MERGE,   /* objects replace those of the same kind, namespace and name; the rest stays */
+	INPUT_MERGE,   /* objects replace those of the same kind, namespace and name; the rest stays
+			*/
 	INPUT_REPLACE, /* the input is the whole configuration: what it does not name goes */
 };
 
@@ -30,8 +34,9 @@ int input_read(void *parent, const char *const *paths, size_t path_count, struct
 	       struct input_text **ret_texts, size_t *ret_count);
 
 /*
- * Applies texts to a base (either may be NULL: empty) and gives a new model and inventory below `parent`;
- * the base is not touched. Returns 0, or -EINVAL when `diags` has an error: then nothing is given.
+ * Applies texts to a base (either may be NULL: empty) and gives a new model and inventory below
+ * `parent`; the base is not touched. Returns 0, or -EINVAL when `diags` has an error: then nothing
+ * is given.
  */
 int input_apply(void *parent, const struct input_text *texts, size_t text_count,
 		enum input_mode mode, const struct model *base_model,
@@ -39,15 +44,16 @@ int input_apply(void *parent, const struct input_text *texts, size_t text_count,
 		struct input_result *ret_result);
 
 /*
- * The canonical YAML of a model: for each service its Service or ServiceEntry, DestinationRule and VirtualService.
- * input_apply takes it back to an equal model, and the same model always gives the same bytes (its digest is over them).
+ * The canonical YAML of a model: for each service its Service or ServiceEntry, DestinationRule and
+ * VirtualService. input_apply takes it back to an equal model, and the same model always gives the
+ * same bytes (its digest is over them).
  */
 int model_export(void *parent, const struct model *model, char **ret_text);
 /* One service alone. */
 int service_export(void *parent, const struct service *service, char **ret_text);
 
 /*
- * The same for an inventory: EndpointSlice, Pod and (for ServiceEntry, cli and drains) documents of an internal kind.
- * input_apply reads them back too.
+ * The same for an inventory: EndpointSlice, Pod and (for ServiceEntry, cli and drains) documents of
+ * an internal kind. input_apply reads them back too.
  */
 int inventory_export(void *parent, const struct inventory *inventory, char **ret_text);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The inventory under change: new entries are added at the end and the lists are put in order once, so that a hundred
- * thousand endpoints cost a sort and not a shift each. Of entries with one key the last one wins.
+ * The inventory under change: new entries are added at the end and the lists are put in order once,
+ * so that a hundred thousand endpoints cost a sort and not a shift each. Of entries with one key
+ * the last one wins.
  */
 #include "work.h"
 
@@ -89,7 +90,8 @@ static int compare_drains(const void *a, const void *b)
 	return order ? order : (int)first->port - (int)second->port;
 }
 
-/* qsort keeps no order among equals, so the sort is made to: by place, through a list of pointers. */
+/* qsort keeps no order among equals, so the sort is made to: by place, through a list of pointers.
+ */
 struct placed {
 	const char *item;
 	int (*compare)(const void *a, const void *b);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lenient tables: a field of Kubernetes that is not here is its evolution, not a misspelling. Those that bear on traffic
- * and are not obeyed are here, to be said aloud.
+ * Lenient tables: a field of Kubernetes that is not here is its evolution, not a misspelling. Those
+ * that bear on traffic and are not obeyed are here, to be said aloud.
  */
 #include "kube.h"
 
@@ -17,9 +17,10 @@
 static void check_policy(struct reader *reader, const struct node *node, const void *text)
 {
 	if (strcmp(text, "Cluster"))
-		node_report_key(reader->diags, DIAG_WARNING, node,
-				"found \"%.40s\", which is ignored; endpoints of every node are used",
-				(const char *)text);
+		node_report_key(
+			reader->diags, DIAG_WARNING, node,
+			"found \"%.40s\", which is ignored; endpoints of every node are used",
+			(const char *)text);
 }
 
 static void check_affinity(struct reader *reader, const struct node *node, const void *text)
@@ -48,7 +49,8 @@ static void check_cluster_ip(struct reader *reader, const struct node *node, con
 static void check_protocol(struct reader *reader, const struct node *node, const void *text)
 {
 	if (strcmp(text, "TCP") && strcmp(text, "UDP") && strcmp(text, "SCTP"))
-		report_error(reader, node, "found \"%.40s\"; allowed is TCP or UDP", (const char *)text);
+		report_error(reader, node, "found \"%.40s\"; allowed is TCP or UDP",
+			     (const char *)text);
 }
 
 #define PORT(json, type, member, required) \
@@ -56,7 +58,8 @@ static void check_protocol(struct reader *reader, const struct node *node, const
 
 static const struct field service_port_fields[] = {
 	{ "name", FIELD_STRING, AT(struct kube_service_port, name) },
-	{ "protocol", FIELD_STRING, AT(struct kube_service_port, protocol), .check = check_protocol },
+	{ "protocol", FIELD_STRING, AT(struct kube_service_port, protocol),
+	  .check = check_protocol },
 	{ "appProtocol", FIELD_STRING, AT(struct kube_service_port, app_protocol) },
 	PORT("port", struct kube_service_port, port, true),
 };
@@ -147,7 +150,8 @@ static const struct field slice_endpoint_fields[] = {
 	  .is_required = true },
 	{ "conditions", FIELD_OBJECT, AT(struct kube_slice_endpoint, conditions),
 	  .sub = &schema_conditions },
-	{ "targetRef", FIELD_OBJECT, AT(struct kube_slice_endpoint, target), .sub = &schema_target },
+	{ "targetRef", FIELD_OBJECT, AT(struct kube_slice_endpoint, target),
+	  .sub = &schema_target },
 	{ "hints", FIELD_ANY, NOWHERE }, /* said once for the slice */
 };
 static const struct schema schema_slice_endpoint =
@@ -155,7 +159,8 @@ static const struct schema schema_slice_endpoint =
 
 static const struct field endpoint_port_fields[] = {
 	{ "name", FIELD_STRING, AT(struct kube_endpoint_port, name) },
-	{ "protocol", FIELD_STRING, AT(struct kube_endpoint_port, protocol), .check = check_protocol },
+	{ "protocol", FIELD_STRING, AT(struct kube_endpoint_port, protocol),
+	  .check = check_protocol },
 	PORT("port", struct kube_endpoint_port, port, false),
 };
 static const struct schema schema_endpoint_port =
@@ -163,7 +168,8 @@ static const struct schema schema_endpoint_port =
 
 static const struct field slice_fields[] = {
 	{ "addressType", FIELD_STRING, AT(struct kube_slice, address_type), .is_required = true },
-	{ "endpoints", FIELD_LIST, AT(struct kube_slice, endpoints), .sub = &schema_slice_endpoint },
+	{ "endpoints", FIELD_LIST, AT(struct kube_slice, endpoints),
+	  .sub = &schema_slice_endpoint },
 	{ "ports", FIELD_LIST, AT(struct kube_slice, ports), .sub = &schema_endpoint_port },
 };
 const struct schema schema_kube_slice = LENIENT("EndpointSlice", struct kube_slice, slice_fields);
@@ -189,7 +195,8 @@ static const struct schema schema_endpoint_subset =
 	LENIENT("EndpointSubset", struct kube_endpoint_subset, endpoint_subset_fields);
 
 static const struct field endpoints_fields[] = {
-	{ "subsets", FIELD_LIST, AT(struct kube_endpoints, subsets), .sub = &schema_endpoint_subset },
+	{ "subsets", FIELD_LIST, AT(struct kube_endpoints, subsets),
+	  .sub = &schema_endpoint_subset },
 };
 const struct schema schema_kube_endpoints =
 	LENIENT("Endpoints", struct kube_endpoints, endpoints_fields);

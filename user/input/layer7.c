@@ -22,15 +22,18 @@ static void check_regex(struct reader *reader, const struct node *node, const vo
 			depth += *c == '(' ? 1 : -1;
 	}
 	if (depth || is_class || !*(const char *)text)
-		report_error(reader, node,
-			     "found the regular expression \"%.80s\"; it must not be empty, and its "
-			     "brackets must match", (const char *)text);
+		report_error(
+			reader, node,
+			"found the regular expression \"%.80s\"; it must not be empty, and its "
+			"brackets must match",
+			(const char *)text);
 }
 
 static void check_not_empty(struct reader *reader, const struct node *node, const void *text)
 {
 	if (!*(const char *)text)
-		report_error(reader, node, "found an empty text; allowed is text with something in it");
+		report_error(reader, node,
+			     "found an empty text; allowed is text with something in it");
 }
 
 static void check_redirect_code(struct reader *reader, const struct node *node, const void *value)
@@ -90,12 +93,15 @@ static const struct schema schema_header_operations =
 	SCHEMA("HeaderOperations", struct l7_header_operations, header_operations_fields);
 
 static const struct field headers_fields[] = {
-	{ "request", FIELD_OBJECT, AT(struct l7_headers, request), .sub = &schema_header_operations },
-	{ "response", FIELD_OBJECT, AT(struct l7_headers, response), .sub = &schema_header_operations },
+	{ "request", FIELD_OBJECT, AT(struct l7_headers, request),
+	  .sub = &schema_header_operations },
+	{ "response", FIELD_OBJECT, AT(struct l7_headers, response),
+	  .sub = &schema_header_operations },
 };
 const struct schema schema_headers = SCHEMA("Headers", struct l7_headers, headers_fields);
 
-static const char *const derive_port_words[] = { "FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT", NULL };
+static const char *const derive_port_words[] = { "FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT",
+						 NULL };
 static const struct field redirect_fields[] = {
 	{ "uri", FIELD_STRING, AT(struct l7_redirect, uri) },
 	{ "authority", FIELD_STRING, AT(struct l7_redirect, authority) },
@@ -148,7 +154,8 @@ static const struct field retries_fields[] = {
 	{ "perTryTimeout", FIELD_DURATION, AT(struct l7_retries, per_try_timeout_ns) },
 	{ "retryOn", FIELD_STRING, AT(struct l7_retries, retry_on) },
 	{ "retryRemoteLocalities", FIELD_BOOL, AT(struct l7_retries, retry_remote_localities) },
-	{ "retryIgnorePreviousHosts", FIELD_BOOL, AT(struct l7_retries, retry_ignore_previous_hosts) },
+	{ "retryIgnorePreviousHosts", FIELD_BOOL,
+	  AT(struct l7_retries, retry_ignore_previous_hosts) },
 	{ "backoff", FIELD_DURATION, AT(struct l7_retries, backoff_ns) },
 };
 const struct schema schema_retries = SCHEMA("HTTPRetry", struct l7_retries, retries_fields);
@@ -193,7 +200,8 @@ const struct schema schema_mirror = SCHEMA("HTTPMirrorPolicy", struct l7_mirror,
 static const char *const preflight_words[] = { "UNSPECIFIED", "FORWARD", "IGNORE", NULL };
 static const struct field cors_fields[] = {
 	{ "allowOrigin", FIELD_STRINGS, AT(struct l7_cors, allow_origin) },
-	{ "allowOrigins", FIELD_LIST, AT(struct l7_cors, allow_origins), .sub = &schema_string_match },
+	{ "allowOrigins", FIELD_LIST, AT(struct l7_cors, allow_origins),
+	  .sub = &schema_string_match },
 	{ "allowMethods", FIELD_STRINGS, AT(struct l7_cors, allow_methods) },
 	{ "allowHeaders", FIELD_STRINGS, AT(struct l7_cors, allow_headers) },
 	{ "exposeHeaders", FIELD_STRINGS, AT(struct l7_cors, expose_headers) },

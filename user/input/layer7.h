@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Istio's http routes say about requests, read and checked now so that it cannot be mistaken, and refused until
- * something obeys it. Source: istio.io/api networking/v1alpha3/virtual_service.proto, message by message.
+ * What Istio's http routes say about requests, read and checked now so that it cannot be mistaken,
+ * and refused until something obeys it. Source: istio.io/api
+ * networking/v1alpha3/virtual_service.proto, message by message.
  */
 #pragma once
 #include "schema.h"
@@ -120,7 +121,8 @@ struct l7_route {
 /* The request half of an http match. */
 struct l7_match {
 	struct l7_string_match *uri, *scheme, *method, *authority;
-	struct list headers, query_params, without_headers; /* struct map_entry of l7_string_match */
+	struct list headers, query_params,
+		without_headers; /* struct map_entry of l7_string_match */
 	struct opt_number ignore_uri_case;
 };
 

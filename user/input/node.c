@@ -17,7 +17,10 @@ static bool is_one_of(const char *text, const char *const *words, size_t count)
 	return false;
 }
 
-/* Wider than JSON's numbers on purpose: 0x1f, 0o17, 1_000, .5, .inf are numbers to YAML 1.1, hence never text. */
+/*
+ * Wider than JSON's numbers on purpose: 0x1f, 0o17, 1_000, .5, .inf are numbers to YAML 1.1, hence
+ * never text.
+ */
 static bool is_number(const char *text)
 {
 	static const char *const special[] = { ".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN" };
@@ -105,8 +108,9 @@ const char *node_describe(void *parent, const struct node *node)
 
 static bool is_simple_key(const char *key)
 {
-	return *key && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
-			       strlen(key);
+	return *key &&
+	       strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
+		       strlen(key);
 }
 
 static char *path_add(char *path, const char *key)
@@ -156,7 +160,10 @@ static void report(struct diags *diags, enum diag_level level, const struct node
 		   struct spot spot, const char *format, va_list args)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
-	/* Beyond the limit an error is counted still: whoever asks whether an object was right looks there. */
+	/*
+	 * Beyond the limit an error is counted still: whoever asks whether an object was right
+	 * looks there.
+	 */
 	if (level == DIAG_ERROR && diags->errors > ERRORS_MAX) {
 		diags->errors++;
 		return;

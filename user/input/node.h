@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A document as a tree: what YAML and JSON have in common, each node with its place in the text and its path.
- * Aliases are copied on reading, so a node has one parent and one path.
+ * A document as a tree: what YAML and JSON have in common, each node with its place in the text and
+ * its path. Aliases are copied on reading, so a node has one parent and one path.
  */
 #pragma once
 #include "../base/diag.h"

@@ -12,14 +12,14 @@
 
 #define ISTIO "networking.istio.io"
 
-#define ISTIO_FIELDS(schema)                                                                        \
-	{                                                                                           \
-		{ "apiVersion", FIELD_ANY, FIELD_SILENT, NOWHERE },                               \
-		{ "kind", FIELD_ANY, FIELD_SILENT, NOWHERE },                                     \
-		{ "metadata", FIELD_ANY, FIELD_SILENT, NOWHERE },                                 \
-		{ "status", FIELD_ANY, FIELD_SILENT, NOWHERE },                                   \
-		{ "spec", FIELD_OBJECT, AT(struct istio_object, spec), .sub = &(schema),          \
-		  .is_required = true },                                                          \
+#define ISTIO_FIELDS(schema)                                                                       \
+	{                                                                                          \
+		{ "apiVersion", FIELD_ANY, FIELD_SILENT, NOWHERE },                                \
+			{ "kind", FIELD_ANY, FIELD_SILENT, NOWHERE },                              \
+			{ "metadata", FIELD_ANY, FIELD_SILENT, NOWHERE },                          \
+			{ "status", FIELD_ANY, FIELD_SILENT, NOWHERE },                            \
+			{ "spec", FIELD_OBJECT, AT(struct istio_object, spec), .sub = &(schema),   \
+			  .is_required = true },                                                   \
 	}
 
 static const struct field virtual_fields[] = ISTIO_FIELDS(schema_virtual_service);
@@ -135,7 +135,8 @@ static void policy_read(struct reader *reader, const struct kind *kind, const st
 	if (node->kind != NODE_SCALAR)
 		return; /* said already */
 	if (strcmp(node->text, "spill") && strcmp(node->text, "refuse"))
-		report_error(reader, node, "found \"%.40s\"; allowed is spill or refuse", node->text);
+		report_error(reader, node, "found \"%.40s\"; allowed is spill or refuse",
+			     node->text);
 	*ret_policy = strcmp(node->text, "spill") ? EMPTY_REFUSE : EMPTY_SPILL;
 }
 
@@ -158,14 +159,18 @@ static bool meta_read(struct reader *reader, const struct kind *kind, const stru
 	if (!meta->namespace || !*meta->namespace)
 		meta->namespace = "default";
 	else if (!is_dns_label(meta->namespace))
-		report_error(reader, node_get(meta_node, "namespace"),
-			     "found the namespace \"%.80s\"; allowed are lower-case letters, digits "
-			     "and '-', at most 63", meta->namespace);
+		report_error(
+			reader, node_get(meta_node, "namespace"),
+			"found the namespace \"%.80s\"; allowed are lower-case letters, digits "
+			"and '-', at most 63",
+			meta->namespace);
 
 	if (kind->is_host && !is_dns_label(meta->name))
-		report_error(reader, node_get(meta_node, "name"),
-			     "found the name \"%.80s\"; allowed for a %s are lower-case letters, digits "
-			     "and '-', at most 63", meta->name, kind->name);
+		report_error(
+			reader, node_get(meta_node, "name"),
+			"found the name \"%.80s\"; allowed for a %s are lower-case letters, digits "
+			"and '-', at most 63",
+			meta->name, kind->name);
 
 	const struct node *annotations = node_get(meta_node, "annotations");
 	if (annotations && annotations->kind == NODE_MAP)
@@ -235,8 +240,9 @@ static void report_other(struct reader *reader, const struct identity *identity,
 	bool is_known = is_istio && nearest && !strcmp(nearest, identity->kind);
 	bool is_typo = nearest && name_distance(nearest, identity->kind) == 1;
 	if (!is_known && (is_istio || is_typo || !strcmp(identity->group, "sluice.dev"))) {
-		report_error(reader, identity->kind_node, "found the unknown kind \"%.80s\"; %s \"%s\"",
-			     identity->kind, nearest ? "did you mean" : "allowed is for example",
+		report_error(reader, identity->kind_node,
+			     "found the unknown kind \"%.80s\"; %s \"%s\"", identity->kind,
+			     nearest ? "did you mean" : "allowed is for example",
 			     nearest ? nearest : kinds[OBJECT_VIRTUAL_SERVICE].name);
 		return;
 	}
@@ -249,7 +255,8 @@ static void identity_read(struct reader *reader, struct identity *identity,
 			  struct object_list *objects)
 {
 	for (size_t i = 0; i < OBJECT_KINDS; i++) {
-		if (strcmp(kinds[i].group, identity->group) || strcmp(kinds[i].name, identity->kind))
+		if (strcmp(kinds[i].group, identity->group) ||
+		    strcmp(kinds[i].name, identity->kind))
 			continue;
 		object_read(reader, identity, i, objects);
 		return;

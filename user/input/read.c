@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Paths to texts. A folder gives its files in the order of their names, so that messages come in one order too. */
+/*
+ * Paths to texts. A folder gives its files in the order of their names, so that messages come in
+ * one order too.
+ */
 #include "input.h"
 
 #include <dirent.h>

@@ -36,8 +36,8 @@ static void report_unknown(struct reader *reader, const struct schema *schema,
 	for (size_t i = 0; names && all && i < schema->count; i++)
 		all = talloc_asprintf_append(all, "%s%s", i ? ", " : "", names[i]);
 	node_report_key(reader->diags, DIAG_ERROR, node,
-			"found the unknown field \"%.80s\" in %s; it has %s", node->key, schema->name,
-			all ? all : "other fields");
+			"found the unknown field \"%.80s\" in %s; it has %s", node->key,
+			schema->name, all ? all : "other fields");
 }
 
 static void report_action(struct reader *reader, const struct field *field,
@@ -52,15 +52,19 @@ static void report_action(struct reader *reader, const struct field *field,
 		node_report_key(reader->diags, DIAG_WARNING, node,
 				"found \"%s\", which is ignored%s%s", field->name, separator, why);
 	if (field->action == FIELD_LAYER7)
-		node_report_key(reader->diags, DIAG_ERROR, node,
-				"found \"%s\", which needs layer 7, and layer 7 is not there yet%s%s",
-				field->name, separator, why);
+		node_report_key(
+			reader->diags, DIAG_ERROR, node,
+			"found \"%s\", which needs layer 7, and layer 7 is not there yet%s%s",
+			field->name, separator, why);
 	if (field->action == FIELD_REFUSED)
-		node_report_key(reader->diags, DIAG_ERROR, node, "found \"%s\", which is refused%s%s",
-				field->name, separator, why);
+		node_report_key(reader->diags, DIAG_ERROR, node,
+				"found \"%s\", which is refused%s%s", field->name, separator, why);
 }
 
-/* What is wrong inside a refused field is reported too, but the refusals and warnings below it are one with its own. */
+/*
+ * What is wrong inside a refused field is reported too, but the refusals and warnings below it are
+ * one with its own.
+ */
 static void field_read(struct reader *reader, const struct field *field, const struct node *node,
 		       void *object)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables of the fields that each kind has, and one reader that fills plain structs by them. What a table does not name
- * is a misspelling; what it names but we do not take is said aloud. Nothing is dropped silently.
+ * Tables of the fields that each kind has, and one reader that fills plain structs by them. What a
+ * table does not name is a misspelling; what it names but we do not take is said aloud. Nothing is
+ * dropped silently.
  */
 #pragma once
 #include <stddef.h>
@@ -77,7 +78,8 @@ struct field {
 
 struct schema {
 	const char *name; /* "HTTPRoute": for messages */
-	size_t size;      /* of the struct; 0: none is kept. A struct starts with `const struct node *node` */
+	size_t size;	  /* of the struct; 0: none is kept. A struct starts with `const struct node
+			     *node` */
 	const struct field *fields;
 	size_t count;
 	bool is_lenient; /* unknown fields are Kubernetes's evolution, not a misspelling */
@@ -95,11 +97,15 @@ struct schema {
 struct reader {
 	void *memory;
 	struct diags *diags;
-	bool is_quiet;  /* inside a field that is refused or ignored as a whole: said once, at its top */
+	bool is_quiet;	/* inside a field that is refused or ignored as a whole: said once, at its
+			   top */
 	bool is_failed; /* out of memory */
 };
 
-/* Reads a map by a schema. NULL when it is not a map; whether it was right is in reader->diags->errors. */
+/*
+ * Reads a map by a schema. NULL when it is not a map; whether it was right is in
+ * reader->diags->errors.
+ */
 void *schema_read(struct reader *reader, const struct schema *schema, const struct node *node);
 
 /* The value of one node by its field (schema_values.c). False when it was wrong, and reported. */
@@ -112,7 +118,8 @@ bool text_read(struct reader *reader, const struct node *node, const char **ret_
 size_t value_size(enum field_type type);
 
 #define report_error(reader, node, ...) node_report((reader)->diags, DIAG_ERROR, node, __VA_ARGS__)
-#define report_warning(reader, node, ...) node_report((reader)->diags, DIAG_WARNING, node, __VA_ARGS__)
+#define report_warning(reader, node, ...)                                                          \
+	node_report((reader)->diags, DIAG_WARNING, node, __VA_ARGS__)
 #define report_note(reader, node, ...) node_report((reader)->diags, DIAG_NOTE, node, __VA_ARGS__)
 
 /* Checks that several tables use (check.c). */

@@ -213,7 +213,10 @@ static const struct field *element_field(const struct field *field, struct field
 	return element;
 }
 
-/* A wrong element is reported and left out: the input is refused anyway, but the others are still looked at. */
+/*
+ * A wrong element is reported and left out: the input is refused anyway, but the others are still
+ * looked at.
+ */
 static bool list_read(struct reader *reader, const struct field *field, const struct node *node,
 		      struct list *ret_list)
 {

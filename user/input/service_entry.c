@@ -13,11 +13,13 @@ static void check_address(struct reader *reader, const struct node *node, const 
 	if (addr_parse(text, &addr) == 0)
 		return;
 	if (!strncmp(text, "unix:", 5))
-		report_error(reader, node, "found the socket \"%.80s\"; allowed is an IP address", text);
-	else
-		report_error(reader, node,
-			     "found \"%.80s\"; allowed is an IP address, because resolution is STATIC",
+		report_error(reader, node, "found the socket \"%.80s\"; allowed is an IP address",
 			     text);
+	else
+		report_error(
+			reader, node,
+			"found \"%.80s\"; allowed is an IP address, because resolution is STATIC",
+			text);
 }
 
 /* A service is one address: a subnet would be many. */
@@ -45,7 +47,8 @@ static void check_protocol(struct reader *reader, const struct node *node, const
 			return;
 	nearest = name_nearest(value, words, ARRAY_SIZE(words));
 	report_error(reader, node, "found the protocol \"%.40s\"; %s \"%s\"", (const char *)value,
-		     nearest ? "did you mean" : "allowed is HTTP, HTTPS, GRPC, HTTP2, MONGO, UDP, TLS or",
+		     nearest ? "did you mean"
+			     : "allowed is HTTP, HTTPS, GRPC, HTTP2, MONGO, UDP, TLS or",
 		     nearest ? nearest : "TCP");
 }
 
@@ -53,7 +56,8 @@ static void check_resolution(struct reader *reader, const struct node *node, con
 {
 	if (strcmp(node->text, "STATIC"))
 		report_error(reader, node,
-			     "found %.40s; allowed is STATIC, with the endpoints' addresses", node->text);
+			     "found %.40s; allowed is STATIC, with the endpoints' addresses",
+			     node->text);
 }
 
 static const struct field port_fields[] = {

@@ -14,11 +14,16 @@ static void check_subset_name(struct reader *reader, const struct node *node, co
 {
 	if (!is_dns_label(text))
 		report_error(reader, node,
-			     "found the subset \"%.80s\"; allowed are lower-case letters, digits and '-', "
-			     "at most 63", (const char *)text);
+			     "found the subset \"%.80s\"; allowed are lower-case letters, digits "
+			     "and '-', "
+			     "at most 63",
+			     (const char *)text);
 }
 
-/* "mesh" is Istio's word for every sidecar, which is what we stand for; a gateway's own traffic we do not see apart. */
+/*
+ * "mesh" is Istio's word for every sidecar, which is what we stand for; a gateway's own traffic we
+ * do not see apart.
+ */
 static void check_match_gateways(struct reader *reader, const struct node *node, const void *object)
 {
 	const struct node *gateways = node_get(node, "gateways");
@@ -66,21 +71,28 @@ static const struct field route_destination_fields[] = {
 static const struct schema schema_route_destination =
 	SCHEMA("RouteDestination", struct vs_route_destination, route_destination_fields);
 
-#define L7_STRING(json, member)                                                                     \
-	{ json, FIELD_OBJECT, FIELD_LAYER7, AT(struct vs_match, request.member),                  \
-	  .sub = &schema_string_match, .why = L4_MATCH }
-#define L7_MAP(json, member)                                                                        \
-	{ json, FIELD_MAP, FIELD_LAYER7, AT(struct vs_match, request.member),                     \
-	  .sub = &schema_presence_match, .why = L4_MATCH }
-#define MATCH_OF_CLIENTS                                                                            \
-	{ "sourceLabels", FIELD_LABELS, FIELD_REFUSED, NOWHERE, .why = SOME_CLIENTS },            \
-	{ "sourceNamespace", FIELD_STRING, FIELD_REFUSED, NOWHERE, .why = SOME_CLIENTS },         \
-	{ "gateways", FIELD_STRINGS, NOWHERE },                                                   \
-	{ "port", FIELD_INT, AT(struct vs_match, port), .min = 1, .max = 65535 }
+#define L7_STRING(json, member)                                                                    \
+	{                                                                                          \
+		json, FIELD_OBJECT, FIELD_LAYER7, AT(struct vs_match, request.member),             \
+			.sub = &schema_string_match, .why = L4_MATCH                               \
+	}
+#define L7_MAP(json, member)                                                                       \
+	{                                                                                          \
+		json, FIELD_MAP, FIELD_LAYER7, AT(struct vs_match, request.member),                \
+			.sub = &schema_presence_match, .why = L4_MATCH                             \
+	}
+#define MATCH_OF_CLIENTS                                                                           \
+	{ "sourceLabels", FIELD_LABELS, FIELD_REFUSED, NOWHERE, .why = SOME_CLIENTS },             \
+		{ "sourceNamespace", FIELD_STRING, FIELD_REFUSED, NOWHERE, .why = SOME_CLIENTS },  \
+		{ "gateways", FIELD_STRINGS, NOWHERE },                                            \
+	{                                                                                          \
+		"port", FIELD_INT, AT(struct vs_match, port), .min = 1, .max = 65535               \
+	}
 
 static const struct field http_match_fields[] = {
 	MATCH_OF_CLIENTS,
-	{ "name", FIELD_STRING, FIELD_IGNORED, NOWHERE, .why = "it names the match in metrics only" },
+	{ "name", FIELD_STRING, FIELD_IGNORED, NOWHERE,
+	  .why = "it names the match in metrics only" },
 	{ "statPrefix", FIELD_STRING, FIELD_IGNORED, NOWHERE,
 	  .why = "it names the match in metrics only" },
 	L7_STRING("uri", uri),
@@ -121,9 +133,11 @@ static const struct schema schema_tls_match = {
 	.count = ARRAY_SIZE(tls_match_fields), .check = check_match_gateways,
 };
 
-#define L7_OBJECT(json, member, schema)                                                             \
-	{ json, FIELD_OBJECT, FIELD_LAYER7, AT(struct vs_route, request.member), .sub = &(schema), \
-	  .why = L4_ROUTE }
+#define L7_OBJECT(json, member, schema)                                                            \
+	{                                                                                          \
+		json, FIELD_OBJECT, FIELD_LAYER7, AT(struct vs_route, request.member),             \
+			.sub = &(schema), .why = L4_ROUTE                                          \
+	}
 
 static const struct field http_fields[] = {
 	{ "name", FIELD_STRING, AT(struct vs_route, name) },

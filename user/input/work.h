@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One input_apply at work: copies of the base that its objects change. Nobody sees them before all is right. What goes
- * into the model or the inventory is copied into their memory by keep_*; the objects die with the work.
+ * One input_apply at work: copies of the base that its objects change. Nobody sees them before all
+ * is right. What goes into the model or the inventory is copied into their memory by keep_*; the
+ * objects die with the work.
  */
 #pragma once
 #include <talloc.h>
@@ -19,14 +20,16 @@ struct work {
 	struct model *model;
 	struct inventory *inventory;
 	struct host_claims *claims; /* one for each of the model's services */
-	const char **entry_hosts;   /* hosts that a ServiceEntry defines, here or in the base; sorted */
+	const char *
+		*entry_hosts; /* hosts that a ServiceEntry defines, here or in the base; sorted */
 	size_t entry_host_count;
 	size_t base_group_count; /* groups before that are the base's */
 	size_t group_capacity, workload_capacity, drain_capacity;
 	bool is_failed; /* out of memory */
 };
 
-/* Copies into the memory of the model or the inventory ("", NULL on failure: then work->is_failed). */
+/* Copies into the memory of the model or the inventory ("", NULL on failure: then work->is_failed).
+ */
 const char *keep_text(struct work *work, void *parent, const char *text);
 void *keep_array(struct work *work, void *parent, size_t size, size_t count);
 struct label_list keep_labels(struct work *work, void *parent, const struct label_list *labels);
@@ -63,7 +66,10 @@ void own_drain_apply(struct work *work, const struct object *object);
 void service_entry_endpoints_apply(struct work *work, const struct object *object,
 				   const struct service *service);
 
-/* inventory.c: replaces the one of the same key or name; the lists are put in order by inventory_settle. */
+/*
+ * inventory.c: replaces the one of the same key or name; the lists are put in order by
+ * inventory_settle.
+ */
 void group_put(struct work *work, const struct endpoint_group *group);
 void workload_put(struct work *work, const struct workload *workload);
 void workload_remove(struct work *work, const char *name);
@@ -75,7 +81,8 @@ enum app_protocol app_of_name(const char *port_name, enum protocol protocol);
 enum app_protocol app_of_kube(const char *app_protocol, const char *port_name,
 			      enum protocol protocol);
 enum app_protocol app_of_istio(const char *protocol_name);
-#define APP_PROTOCOL_UNKNOWN "sluice.dev/unknown" /* for export: neither http nor tcp, whatever the name */
+#define APP_PROTOCOL_UNKNOWN                                                                       \
+	"sluice.dev/unknown" /* for export: neither http nor tcp, whatever the name */
 
 #define CLUSTER_DOMAIN ".svc.cluster.local"
 #define LIST_OF(type, list, index) (((type *const *)(list).items)[index])

@@ -129,9 +129,11 @@ static int node_place_in_open(struct parse *parse, struct node *node, yaml_mark_
 	}
 	if (open->kind == NODE_MAP && !parse->key) {
 		if (node->kind != NODE_SCALAR)
-			return parse_error(parse, mark, "found a list or a map as a key; a key must be text");
+			return parse_error(parse, mark,
+					   "found a list or a map as a key; a key must be text");
 		if (node->is_plain && !strcmp(node->text, "<<"))
-			return parse_error(parse, mark, "found the merge key \"<<\", which is not supported; "
+			return parse_error(parse, mark,
+					   "found the merge key \"<<\", which is not supported; "
 					   "write the fields out");
 		parse->key = node;
 		return 0;
@@ -150,7 +152,8 @@ static int node_new(struct parse *parse, enum node_kind kind, yaml_mark_t mark,
 		    struct node **ret_node)
 {
 	if (++parse->node_count > NODE_COUNT_MAX)
-		return parse_error(parse, mark, "the text has too many fields; at most 8000000 are allowed");
+		return parse_error(parse, mark,
+				   "the text has too many fields; at most 8000000 are allowed");
 
 	struct node *node = parse_alloc(parse, sizeof(*node));
 	if (!node)
@@ -193,9 +196,11 @@ static int on_scalar(struct parse *parse, const yaml_event_t *event)
 	struct node *node;
 
 	if (memchr(value, '\0', length))
-		return parse_error(parse, event->start_mark, "found a NUL character, which no field allows");
+		return parse_error(parse, event->start_mark,
+				   "found a NUL character, which no field allows");
 	if (!is_tag_known(tag, YAML_STR_TAG))
-		return parse_error(parse, event->start_mark, "found a tag other than !!str, which is not supported");
+		return parse_error(parse, event->start_mark,
+				   "found a tag other than !!str, which is not supported");
 
 	int r = node_new(parse, NODE_SCALAR, event->start_mark, &node);
 	if (r < 0)
@@ -214,7 +219,8 @@ static int on_open(struct parse *parse, enum node_kind kind, yaml_mark_t mark,
 	struct node *node;
 
 	if (++parse->depth > NODE_DEPTH_MAX)
-		return parse_error(parse, mark, "lists and maps are nested too deep; at most 100 are allowed");
+		return parse_error(parse, mark,
+				   "lists and maps are nested too deep; at most 100 are allowed");
 	if (!is_tag_known(tag, kind == NODE_MAP ? YAML_MAP_TAG : YAML_SEQ_TAG))
 		return parse_error(parse, mark, "found a tag, which is not supported");
 
@@ -244,9 +250,11 @@ static int alias_copy(struct parse *parse, const struct node *from, unsigned dep
 	struct node *copy, *child_copy;
 
 	if (depth > NODE_DEPTH_MAX)
-		return parse_error(parse, mark, "aliases nest too deep; at most 100 levels are allowed");
+		return parse_error(parse, mark,
+				   "aliases nest too deep; at most 100 levels are allowed");
 	if (++parse->alias_count > ALIAS_NODES_MAX)
-		return parse_error(parse, mark, "aliases add too many fields; at most 100000 are allowed");
+		return parse_error(parse, mark,
+				   "aliases add too many fields; at most 100000 are allowed");
 
 	int r = node_new(parse, from->kind, mark, &copy);
 	if (r < 0)
@@ -286,9 +294,11 @@ static int on_alias(struct parse *parse, const yaml_event_t *event)
 	while (anchor && strcmp(anchor->name, name))
 		anchor = anchor->next;
 	if (!anchor)
-		return parse_error(parse, event->start_mark, "found an alias of an anchor that is not above it");
+		return parse_error(parse, event->start_mark,
+				   "found an alias of an anchor that is not above it");
 	if (is_open(parse, anchor->node))
-		return parse_error(parse, event->start_mark, "found an alias inside its own anchor");
+		return parse_error(parse, event->start_mark,
+				   "found an alias inside its own anchor");
 
 	int r = alias_copy(parse, anchor->node, parse->depth, event->start_mark, &copy);
 	return r < 0 ? r : node_place_in_open(parse, copy, event->start_mark);
