@@ -40,7 +40,8 @@ static const char usage[] =
 	"  --from ADDRESS    source; with --sources N the N addresses from there on, in turn\n"
 	"  --source-port P   the same for each\n"
 	"  --list            also print the answers in the order of asking\n"
-	"  --ready FILE      hold: make this file once every connection has been answered\n";
+	"  --ready FILE      hold: make this file once every connection has been answered\n"
+	"SIGUSR1 prints the result so far; a held connection is in it under \"failed\" or \"moved\" or is well.\n";
 
 #define NAMES_MAX 64
 #define NAME_SIZE 32
@@ -82,7 +83,7 @@ static char (*answers)[NAME_SIZE];
 static char *question;
 static uint32_t question_size;
 static int queue, last_error;
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, told;
 
 static uint64_t now_ns(void)
 {
@@ -96,6 +97,13 @@ static void stop(int signal)
 {
 	stopped = 1;
 }
+
+static void tell(int signal)
+{
+	told = 1;
+}
+
+static void result_print(uint64_t ended_ns);
 
 /* --- counting --- */
 
@@ -369,6 +377,10 @@ static void run(void)
 		if (now < swept_ns + SECOND_NS / 100)
 			continue;
 		swept_ns = now;
+		if (told) {
+			told = 0;
+			result_print(now);
+		}
 		for (uint64_t i = 0; i < places; i++)
 			connection_turn(&connections[i], now);
 		ready_say();
@@ -475,6 +487,7 @@ static void result_print(uint64_t ended_ns)
 		printf("]");
 	}
 	printf("}\n");
+	fflush(stdout);
 }
 
 /* --- options --- */
@@ -588,6 +601,7 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
+	signal(SIGUSR1, tell);
 	places = options.hold ? options.count : options.concurrency;
 	connections = calloc(places, sizeof(*connections));
 	answers = options.list ? calloc(options.count, sizeof(*answers)) : NULL;
