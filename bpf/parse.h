@@ -52,7 +52,7 @@ struct pkt {
 	__be16 sport, dport;
 	__u16 l3, l4;	  /* offsets from the frame's start */
 	__u16 in_l3, in_l4; /* of the packet that an ICMP error quotes */
-	__u16 ip_len;	  /* the IP packet's length in bytes */
+	__u32 ip_len;	  /* the IP packet's length in bytes */
 	__u8 family;	  /* 4 or 6 */
 	__u8 protocol;	  /* TCP or UDP; of an ICMP error that of the quoted packet */
 	__u8 kind;
@@ -67,6 +67,7 @@ struct pkt {
 /* A frame as both doors see it. */
 struct view {
 	void *data, *data_end;
+	__u32 length; /* of the whole frame, more than lies between the two; 0 where that cannot be */
 };
 
 struct vlan_tag {
@@ -260,6 +261,9 @@ static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt)
 	pkt->ttl = ip->ttl;
 	pkt->tos = ip->tos;
 	pkt->ip_len = bpf_ntohs(ip->tot_len);
+	/* Merged beyond 64 KiB (BIG TCP): the header cannot say how long it is, and says 0. */
+	if (!pkt->ip_len && view->length > 0xffff)
+		pkt->ip_len = view->length - pkt->l3;
 	pkt->l4 = pkt->l3 + ip->ihl * 4;
 	pkt->fragment_id = ip->id;
 	if (pkt->ip_len < ip->ihl * 4)

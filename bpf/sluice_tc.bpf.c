@@ -82,7 +82,7 @@ static __always_inline int door_back(struct __sk_buff *skb)
 
 static __always_inline struct view door_frame(struct __sk_buff *skb)
 {
-	struct view view = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+	struct view view = { (void *)(long)skb->data, (void *)(long)skb->data_end, skb->len };
 
 	if (view.data + PULL_BYTES > view.data_end && skb->len > skb->data_end - skb->data) {
 		bpf_skb_pull_data(skb, skb->len < PULL_BYTES ? skb->len : PULL_BYTES);

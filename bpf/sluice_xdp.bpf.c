@@ -19,7 +19,7 @@ typedef struct xdp_md door_ctx;
 
 static __always_inline struct view door_frame(struct xdp_md *xdp)
 {
-	return (struct view){ (void *)(long)xdp->data, (void *)(long)xdp->data_end };
+	return (struct view){ (void *)(long)xdp->data, (void *)(long)xdp->data_end, 0 };
 }
 
 static __always_inline long door_store(struct xdp_md *xdp, __u32 offset, const void *from,
