@@ -67,7 +67,7 @@ static int check_work(struct agent *agent, struct node *node, struct diags *diag
 	if (repairs)
 		log_line(LOG_LEVEL_WARNING, "%d repairs (%llu since the start)", repairs,
 			 (unsigned long long)agent->repairs);
-	return kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S);
+	return node->kernel ? kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S) : 0;
 }
 
 static int seed_read(const char *path, char ret_hex[64])

@@ -194,8 +194,10 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 		return -ENOMEM;
 	sweep.endpoint_named = endpoint_named;
 	sweep.version_named = version_named;
-	err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);
-	/* A flow that begins during the walk names what a service names, or it would not begin. */
+	/* After it, a flow that begins names what a service or ring names, so the walk may miss it. */
+	err = kernel_grace();
+	if (!err)
+		err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);
 	sweep.flows_fd = kernel->map[MAP_FLOWS4].fd;
 	if (!err)
 		err = map_walk(&kernel->map[MAP_FLOWS4], sweep4, &sweep);
