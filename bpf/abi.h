@@ -21,7 +21,7 @@
 /* Slots that an empty version's key tries, so that its share is spread by weight, before any member that has an endpoint. */
 #define SL_SPILL_TRIES 8u
 #define SL_SLOTS_DEFAULT 16384u
-#define SL_VERSION_KEY_MAX 112
+#define SL_VERSION_KEY_MAX 104
 
 /* Every exit of a packet, once. The value of the verdicts map has one 64-bit field for each, in this order. */
 #define SL_VERDICTS(X)                                                                         \
@@ -165,6 +165,7 @@ struct sl_pair {
 /* versions: array; shared by all revisions. The ring is replaced by ONE aligned 64-bit store. */
 struct sl_version {
 	__u64 ring; /* first word in `rings` | words << 32; 0 words: no ready endpoint */
+	__u64 opened_before; /* stats.opened when the active revision last changed: what came since is its own share */
 	__u32 used; /* 0: free */
 	__u32 pad;
 	char key[SL_VERSION_KEY_MAX]; /* "reviews.default.svc.cluster.local|v1|9080/tcp" */

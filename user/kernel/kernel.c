@@ -214,6 +214,19 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
 }
 
 /*
+ * A version that is not counted keeps its old mark: a measurement that is off is no reason to fail a flip.
+ */
+static void opened_mark(struct kernel *kernel)
+{
+	struct sl_version *versions = MAPPED(kernel, MAP_VERSIONS, struct sl_version);
+	struct sl_stats stats;
+
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++)
+		if (versions[i].used && !kernel_stats(kernel, i, &stats))
+			versions[i].opened_before = stats.opened;
+}
+
+/*
  * Everything that the revision needs is in place before the store (release); a door reads the word once a packet. The
  * fallback follows, for the case that somebody later writes a number that is not hot.
  */
@@ -223,6 +236,7 @@ int kernel_flip(struct kernel *kernel, uint32_t revision)
 		return -ENOENT;
 	__atomic_store_n(MAPPED(kernel, MAP_ACTIVE, uint32_t), revision, __ATOMIC_RELEASE);
 	__atomic_store_n(&control_of(kernel)->fallback, revision, __ATOMIC_RELEASE);
+	opened_mark(kernel);
 	return 0;
 }
 

@@ -58,7 +58,10 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
  */
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
 		 const uint8_t digest[32], struct diags *diags);
-/* THE flip: one aligned store. -ENOENT when the revision is not hot. */
+/*
+ * THE flip: one aligned store. -ENOENT when the revision is not hot. Then notes how many connections each version had
+ * opened, so that shares can be measured from here on.
+ */
 int kernel_flip(struct kernel *kernel, uint32_t revision);
 /* Endpoints and rings alone: what the plan says of the versions that the kernel knows. Never makes a revision. */
 int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags);

@@ -21,7 +21,8 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 	}
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (uint8_t)key[i]) * 0x100000001b3u;
-	snprintf(ret_key, SL_VERSION_KEY_MAX, "%.94s~%016llx", key, (unsigned long long)hash);
+	snprintf(ret_key, SL_VERSION_KEY_MAX, "%.*s~%016llx",
+		 SL_VERSION_KEY_MAX - 18, key, (unsigned long long)hash);
 }
 
 struct usage {
