@@ -462,7 +462,10 @@ static void writers_exclude_each_other(void **state)
 	struct node *node = NULL;
 	struct diags *diags = diags_new(f);
 
-	/* flock is held by the open file, so a second opening in one process is as good as another's. */
+	/*
+	 * flock is held by the open file, so a second opening in one process is as good as
+	 * another's.
+	 */
 	assert_int_equal(node_open(f, &options, NODE_WRITE, diags, &node), -ETIMEDOUT);
 	assert_null(node);
 	assert_non_null(strstr(diags->list[0].text, "(test)"));

@@ -15,7 +15,7 @@
 
 struct node {
 	struct store *store;   /* locked when opened for writing */
-	struct kernel *kernel; /* NULL: no data plane on this node (yet); changes go to disk alone */
+	struct kernel *kernel; /* NULL: no data plane here (yet); changes go to disk alone */
 	struct model *model;   /* of the active revision; empty when there is none */
 	struct inventory *inventory;
 	uint32_t active;       /* revision number; 0 when there is none */
@@ -31,7 +31,7 @@ struct node {
 
 enum node_mode {
 	NODE_READ,  /* no lock: a snapshot */
-	NODE_WRITE, /* the lock, waited for up to timeout_ms; -ETIMEDOUT names the holder in diags */
+	NODE_WRITE, /* the lock, waited for up to timeout_ms; on -ETIMEDOUT diags name the holder */
 };
 
 struct node_options {
@@ -58,7 +58,7 @@ int node_load(struct node *node, struct diags *diags);
 struct node_change {
 	const char *author; /* NULL: the user's name */
 	const char *reason; /* NULL: "" */
-	const char *command; /* "apply", "weight", ...: stands in the history when there is no reason */
+	const char *command; /* "apply", "weight", ...: in the history when there is no reason */
 	bool dry_run;	    /* everything is checked and planned, nothing written */
 };
 
@@ -66,7 +66,8 @@ struct node_result {
 	uint32_t revision;    /* the active one after the change */
 	bool is_new;	      /* a revision was made; false: same intents */
 	bool members_changed; /* endpoints were updated */
-	char *summary;	      /* what changed, one line a service: "~ reviews.default: v1 90, v3 10 (was v1 100)" */
+	/* What changed, one line a service: "~ reviews.default: v1 90, v3 10 (was v1 100)". */
+	char *summary;
 };
 
 /*

@@ -82,10 +82,17 @@ static int write_fully(int fd, const char *data, size_t size)
 	return 0;
 }
 
-static int write_aside(int dir, const char *aside, const struct iovec *parts, int part_count)
+static int aside_name(const char *name, char ret_aside[static NAME_MAX + 1])
+{
+	int length = snprintf(ret_aside, NAME_MAX + 1, "%s" ASIDE_SUFFIX, name);
+
+	return length > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int write_synced(int dir, const char *name, const struct iovec *parts, int part_count)
 {
 	_cleanup_close_ int fd = openat(
-		dir, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = 0;
 
 	if (fd < 0)
@@ -97,25 +104,44 @@ static int write_aside(int dir, const char *aside, const struct iovec *parts, in
 	return err;
 }
 
-int file_write(int dir, const char *name, const struct iovec *parts, int part_count)
+int file_stage(int dir, const char *name, const struct iovec *parts, int part_count)
 {
 	char aside[NAME_MAX + 1];
-	int err;
+	int err = aside_name(name, aside);
 
-	if (snprintf(aside, sizeof(aside), "%s" ASIDE_SUFFIX, name) >= (int)sizeof(aside))
-		return -ENAMETOOLONG;
-	err = write_aside(dir, aside, parts, part_count);
-	if (!err && renameat(dir, aside, dir, name))
-		err = -errno;
-	if (err) {
-		unlinkat(dir, aside, 0);
+	if (err)
 		return err;
-	}
+	err = write_synced(dir, aside, parts, part_count);
+	if (err)
+		unlinkat(dir, aside, 0);
+	return err;
+}
+
+int file_place(int dir, const char *name)
+{
+	char aside[NAME_MAX + 1];
+	int err = aside_name(name, aside);
+
+	if (err)
+		return err;
+	if (!renameat(dir, aside, dir, name))
+		return 0;
+	err = -errno;
+	unlinkat(dir, aside, 0);
+	return err;
+}
+
+int file_write(int dir, const char *name, const struct iovec *parts, int part_count)
+{
+	int err = file_stage(dir, name, parts, part_count);
+
+	if (!err)
+		err = file_place(dir, name);
 	/*
 	 * Without this the new name may be gone after a power cut, although its content is
 	 * there.
 	 */
-	return fsync(dir) ? -errno : 0;
+	return !err && fsync(dir) ? -errno : err;
 }
 
 void file_remove_leftovers(int dir)

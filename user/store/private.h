@@ -13,11 +13,15 @@ struct store {
 	int dir;       /* the state folder */
 	int revisions; /* its folder of revisions */
 	int lock;      /* -1: not locked */
+	uint32_t staged_active, staged_previous; /* what the pointer's staged file says; 0: none */
 	bool has_bad_endpoints; /* found by reading; set aside when a good one takes their place */
 };
 
 /* Every writer asks first: a change without the lock would race another process. 0 or -ENOLCK. */
 int store_check_locked(const struct store *store);
+
+/* Writes the pointer aside: store_set_active with the same numbers then only puts it in place. */
+int store_stage_active(struct store *store, uint32_t active, uint32_t previous);
 
 /* Says in diags why a file of the folder could not be read or written; gives `err` back. */
 int store_complain(const struct store *store, struct diags *diags, const char *name, int err,

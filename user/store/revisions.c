@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "../base/cleanup.h"
+#include "file.h"
 #include "head.h"
 #include "private.h"
 #include "seal.h"
@@ -215,7 +216,12 @@ int store_save(struct store *store, struct store_revision *revision, struct diag
 	if (err)
 		return store_complain(store, diags, REVISIONS_DIR, err, "cannot save a revision");
 	revision_name(made.number, name);
-	err = seal_write(store->revisions, name, head, made.body, made.digest);
+	err = seal_stage(store->revisions, name, head, made.body, made.digest);
+	/* The pointer to it comes next as a rule: with its sync now the disk is waited for once. */
+	if (!err)
+		store_stage_active(store, made.number, made.parent);
+	if (!err)
+		err = file_place(store->revisions, name);
 	if (err)
 		return store_complain(store, diags, REVISIONS_DIR, err,
 				      "cannot save a revision; nothing was changed");

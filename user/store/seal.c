@@ -43,7 +43,7 @@ static bool is_digest_of(const char *hex, const char *text, size_t size)
 	return !memcmp(hex, wanted, HEX_SIZE);
 }
 
-int seal_write(int dir, const char *name, const char *head, const char *body,
+int seal_stage(int dir, const char *name, const char *head, const char *body,
 	       uint8_t ret_digest[STORE_DIGEST_SIZE])
 {
 	uint8_t of_body[STORE_DIGEST_SIZE], of_head[STORE_DIGEST_SIZE];
@@ -67,7 +67,7 @@ int seal_write(int dir, const char *name, const char *head, const char *body,
 		{ .iov_base = (char *)body, .iov_len = body_size },
 	};
 
-	err = file_write(dir, name, parts, ARRAY_SIZE(parts));
+	err = file_stage(dir, name, parts, ARRAY_SIZE(parts));
 	if (!err)
 		memcpy(ret_digest, of_body, STORE_DIGEST_SIZE);
 	return err;

@@ -22,8 +22,8 @@ struct seal {
 	uint8_t digest[STORE_DIGEST_SIZE]; /* of the body */
 };
 
-/* Replaces the file as file_write does. Each line of the head must begin with '#'. */
-int seal_write(int dir, const char *name, const char *head, const char *body,
+/* As file_stage; file_place puts it in its place. Each line of the head must begin with '#'. */
+int seal_stage(int dir, const char *name, const char *head, const char *body,
 	       uint8_t ret_digest[STORE_DIGEST_SIZE]);
 
 /* 0, -EBADMSG when a digest or the size does not fit, else -errno. Texts hang from `parent`. */

@@ -87,7 +87,10 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	if (!err)
 		err = folder_open(store->dir, REVISIONS_DIR, create, &store->revisions);
 	if (err == -ENOENT && !create) {
-		/* Both descriptors stay closed or the folder has no revisions: either reads as empty. */
+		/*
+		 * Both descriptors stay closed or the folder has no revisions: either reads as
+		 * empty.
+		 */
 		diag_add(diags, DIAG_NOTE, store->path, 0, 0, NULL,
 			 "no state folder: nothing was applied on this node yet");
 	} else if (err) {
@@ -140,15 +143,35 @@ int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previo
 	return 0;
 }
 
-int store_set_active(struct store *store, uint32_t active, uint32_t previous)
+int store_stage_active(struct store *store, uint32_t active, uint32_t previous)
 {
 	char text[64];
 	struct iovec part = { .iov_base = text };
-	int err = store_check_locked(store);
+	int err;
 
 	snprintf(text, sizeof(text), "active %" PRIu32 " previous %" PRIu32 "\n", active, previous);
 	part.iov_len = strlen(text);
-	return err ? err : file_write(store->dir, ACTIVE_FILE, &part, 1);
+	err = file_stage(store->dir, ACTIVE_FILE, &part, 1);
+	store->staged_active = err ? 0 : active;
+	store->staged_previous = previous;
+	return err;
+}
+
+int store_set_active(struct store *store, uint32_t active, uint32_t previous)
+{
+	bool is_staged = active && store->staged_active == active &&
+			 store->staged_previous == previous;
+	int err = store_check_locked(store);
+
+	if (!err && !is_staged)
+		err = store_stage_active(store, active, previous);
+	store->staged_active = 0;
+	if (!err)
+		err = file_place(store->dir, ACTIVE_FILE);
+	/* The revision's name first, so that the pointer never names what is not there. */
+	if (!err && (fsync(store->revisions) || fsync(store->dir)))
+		err = -errno;
+	return err;
 }
 
 int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text)
@@ -161,7 +184,8 @@ int store_endpoints(struct store *store, void *parent, struct diags *diags, char
 	if (err == -EBADMSG || (!err && strcmp(seal.head, ENDPOINTS_HEAD))) {
 		store->has_bad_endpoints = true;
 		diag_add(diags, DIAG_WARNING, store->path, 0, 0, NULL,
-			 "the file " ENDPOINTS_FILE " is damaged: its content does not fit its digest");
+			 "the file " ENDPOINTS_FILE " is damaged: its content does not fit its "
+			 "digest");
 		return -EBADMSG;
 	}
 	if (err && err != -ENOENT)
@@ -182,7 +206,11 @@ int store_set_endpoints(struct store *store, const char *text, struct diags *dia
 		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, diags);
 	store->has_bad_endpoints = false;
 	if (!err)
-		err = seal_write(store->dir, ENDPOINTS_FILE, ENDPOINTS_HEAD, text, digest);
+		err = seal_stage(store->dir, ENDPOINTS_FILE, ENDPOINTS_HEAD, text, digest);
+	if (!err)
+		err = file_place(store->dir, ENDPOINTS_FILE);
+	if (!err && fsync(store->dir))
+		err = -errno;
 	return err ? store_complain(store, diags, ENDPOINTS_FILE, err, "cannot write") : 0;
 }
 

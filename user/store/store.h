@@ -73,7 +73,8 @@ int store_load(struct store *store, void *parent, uint32_t number, struct diags 
 /*
  * Digest and number are filled in: one more than the highest that was ever seen here, and at
  * least the number given (the kernel may know higher ones than the disk). Keeps the newest
- * `STORE_KEEP` files, and the active and the previous one.
+ * `STORE_KEEP` files, and the active and the previous one. The content is on disk on return; its
+ * name is by the time that store_set_active returns.
  */
 #define STORE_KEEP 1000
 int store_save(struct store *store, struct store_revision *revision, struct diags *diags);
