@@ -108,7 +108,7 @@ const char *args_next(const struct args *args, const char *name, size_t *at);
 /* A whole number in a range, written in decimal digits alone. 0, -EINVAL, or -ERANGE. */
 int number_parse(const char *text, uint64_t least, uint64_t most, uint64_t *ret_number);
 /* A revision's number: "42". CLI_DONE or CLI_USAGE. */
-int revision_parse(struct cli *cli, const char *text, uint32_t *ret_revision);
+int args_revision(struct cli *cli, const char *text, uint32_t *ret_revision);
 const struct command *command_find(const struct cli *cli, const char *name);
 
 /* --- help.c --- */

@@ -174,9 +174,9 @@ static int diff_run(struct cli *cli)
 	int exit = CLI_DONE;
 
 	if (args->word_count > 0)
-		exit = revision_parse(cli, args->words[0], &from.number);
+		exit = args_revision(cli, args->words[0], &from.number);
 	if (!exit && args->word_count > 1)
-		exit = revision_parse(cli, args->words[1], &to.number);
+		exit = args_revision(cli, args->words[1], &to.number);
 	if (!exit)
 		exit = cli_open(cli, scratch, NODE_READ, &node);
 	if (exit)

@@ -35,7 +35,7 @@ static int model_of(struct cli *cli, void *scratch, struct node *node, const str
 	struct model *model = node->model;
 	size_t errors = cli->diags->errors;
 	uint32_t number;
-	int exit = typed ? revision_parse(cli, typed, &number) : CLI_DONE, err = 0;
+	int exit = typed ? args_revision(cli, typed, &number) : CLI_DONE, err = 0;
 
 	if (!exit && typed)
 		err = node_model_at(node, scratch, number, cli->diags, &model);

@@ -30,15 +30,27 @@ static int host_find(struct cli *cli, void *scratch, struct node *node, uint32_t
 	return CLI_DONE;
 }
 
+/* A flip makes no revision, and yet it is what was asked for. */
+static void flip_print(const struct cli *cli, uint32_t before, const struct node_result *result)
+{
+	changes_print(cli, result, stdout);
+	if (result->revision == before)
+		printf("revision %u was active already\n", before);
+	else
+		printf("revision %s%u%s is active again (was %u)\n", colour(cli, COLOUR_BOLD),
+		       result->revision, colour(cli, COLOUR_OFF), before);
+}
+
 static int result_show(struct cli *cli, const char *host, uint32_t before,
 		       const struct node_result *result)
 {
 	_cleanup_json_ json_t *tree = NULL;
 
 	if (output_is_table(cli)) {
-		result_print(cli, result, stdout);
-		if (!host && !cli->is_dry_run && result->revision == before)
-			printf("it was active already\n");
+		if (host || cli->is_dry_run)
+			result_print(cli, result, stdout);
+		else
+			flip_print(cli, before, result);
 		return CLI_DONE;
 	}
 	tree = json_result(cli, result);
@@ -84,7 +96,7 @@ static int rollback_run(struct cli *cli)
 {
 	const char *to = args_value(&cli->args, "to");
 	uint32_t number = 0;
-	int exit = to ? revision_parse(cli, to, &number) : CLI_DONE;
+	int exit = to ? args_revision(cli, to, &number) : CLI_DONE;
 
 	return exit ? exit : roll_back(cli, number);
 }

@@ -215,7 +215,7 @@ int number_parse(const char *text, uint64_t least, uint64_t most, uint64_t *ret_
 	return 0;
 }
 
-int revision_parse(struct cli *cli, const char *text, uint32_t *ret_revision)
+int args_revision(struct cli *cli, const char *text, uint32_t *ret_revision)
 {
 	uint64_t number;
 

@@ -156,16 +156,21 @@ static void change_print(const struct cli *cli, const char *line, size_t size, F
 	fprintf(out, "%s%.*s%s\n", colour(cli, sequence), (int)size, line, colour(cli, COLOUR_OFF));
 }
 
-void result_print(const struct cli *cli, const struct node_result *result, FILE *out)
+void changes_print(const struct cli *cli, const struct node_result *result, FILE *out)
 {
-	const char *members = result->members_changed ? "; endpoints changed" : "";
-
 	for (const char *line = result->summary; line && *line;) {
 		size_t size = strcspn(line, "\n");
 
 		change_print(cli, line, size, out);
 		line += size + (line[size] == '\n');
 	}
+}
+
+void result_print(const struct cli *cli, const struct node_result *result, FILE *out)
+{
+	const char *members = result->members_changed ? "; endpoints changed" : "";
+
+	changes_print(cli, result, out);
 	if (cli->is_dry_run)
 		fprintf(out, "dry run: %s%s; nothing was written\n",
 			result->is_new ? "would become a new revision" : "no new revision",

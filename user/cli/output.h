@@ -73,6 +73,8 @@ json_t *json_diags(const struct diags *diags);
 json_t *json_result(const struct cli *cli, const struct node_result *result);
 /* The same for people: the changes, and one line about the revision. */
 void result_print(const struct cli *cli, const struct node_result *result, FILE *out);
+/* The changes alone. */
+void changes_print(const struct cli *cli, const struct node_result *result, FILE *out);
 
 /* An escape sequence, or "" without colour. */
 const char *colour(const struct cli *cli, const char *sequence);

@@ -4,7 +4,6 @@
 
 #include "../base/cleanup.h"
 
-#include <math.h>
 #include <string.h>
 
 #define BAR_WIDTH 24
@@ -175,7 +174,6 @@ static void grid_fill(const struct cli *cli, struct grid *grid, const json_t *li
 		else
 			*cell = cell_make(cli, grid->cells, column,
 					  json_array_get(list, i / columns - 1));
-		/* A title stands over its numbers. */
 		if (cell->is_right)
 			grid->cells[i % columns].is_right = true;
 		width = cell->text ? text_width(cell->text) : 0;
@@ -222,14 +220,17 @@ static void row_print(const struct cli *cli, const struct grid *grid, size_t row
 	for (size_t c = 0; c <= last; c++) {
 		const struct column *column = &grid->section->columns[c];
 		const struct cell *cell = &grid->cells[row * columns + c];
+		/* A title and a missing number stand where the numbers do. */
+		bool is_right = cell->is_right || (grid->cells[c].is_right &&
+						   (row == 0 || !strcmp(cell->text, "-")));
 		int room = grid->widths[c] - text_width(cell->text);
 		const char *sequence = cell_colour(cli, column, cell, row == 0);
 
 		if (!is_shown(cli, column))
 			continue;
 		/* No blanks at a line's end: they would show in a selection and in a diff. */
-		fprintf(out, "%*s%s%s%s%*s%s", cell->is_right ? room : 0, "", sequence, cell->text,
-			*sequence ? COLOUR_OFF : "", cell->is_right || c == last ? 0 : room, "",
+		fprintf(out, "%*s%s%s%s%*s%s", is_right ? room : 0, "", sequence, cell->text,
+			*sequence ? COLOUR_OFF : "", is_right || c == last ? 0 : room, "",
 			c == last ? "\n" : "  ");
 	}
 }

@@ -275,12 +275,13 @@ static int destination_put(struct model *model, struct rule *rule, const struct 
 		found = &rule->destinations[i];
 	}
 	if (!found) {
-		found = &rule->destinations[rule->destination_count++];
+		found = &rule->destinations[rule->destination_count];
 		*found = (struct destination){
 			.host = talloc_strdup(model, target->host),
 			.subset = talloc_strdup(model, target->subset),
 			.port = port_of_others(rule, target->host),
 		};
+		rule->destination_count++;
 	}
 	*ret_found = found;
 	return found->host && found->subset ? 0 : -ENOMEM;
