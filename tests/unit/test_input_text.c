@@ -63,6 +63,13 @@ static const struct row rows[] = {
 	  "apiVersion: v1\r\nkind: Service\r\nmetadata: {name: a}\r\nspec: {clusterIP: "
 	  "10.0.0.1}\r\n",
 	  .result = RESULT },
+	{ "JSON's pairs of escapes are one character",
+	  "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"a\", "
+	  "\"annotations\": {\"a\": \"\\ud83d\\ude00 \\\\ud83d\"}},\n\"spec\": {\"clusterIP\": "
+	  "\"10.0.0.1\"}}",
+	  .result = RESULT },
+	{ "half a pair is refused", "{\"a\": \"\\ud83d x\"}",
+	  .wanted = "1:10: error: not YAML or JSON" },
 	{ "columns count characters", HEAD "spec: {\"\xc3\xa9\": 1, clusterIP: x}\n",
 	  .wanted = "4:27: error: spec.clusterIP: \"x\"" },
 };

@@ -8,9 +8,14 @@
 #include "../model/model.h"
 
 enum input_mode {
-	INPUT_MERGE,   /* objects replace those of the same kind, namespace and name; the rest stays
-			*/
-	INPUT_REPLACE, /* the input is the whole configuration: what it does not name goes */
+	/* Objects replace those of the same kind, namespace and name; the rest stays. */
+	INPUT_MERGE,
+	/*
+	 * The input is the whole configuration: services, rules and subsets that it does not name
+	 * go, and with a ServiceEntry its endpoints. Who else serves (slices, Pods, drains) is no
+	 * configuration: give no base inventory to be rid of it too.
+	 */
+	INPUT_REPLACE,
 };
 
 struct input_result {
@@ -53,7 +58,7 @@ int model_export(void *parent, const struct model *model, char **ret_text);
 int service_export(void *parent, const struct service *service, char **ret_text);
 
 /*
- * The same for an inventory: EndpointSlice, Pod and (for ServiceEntry, cli and drains) documents of
- * an internal kind. input_apply reads them back too.
+ * The same for an inventory: Pods as Pod, groups and drains as documents of sluice.dev/v1
+ * (EndpointGroup, Drain), whatever they were read from. input_apply reads them back too.
  */
 int inventory_export(void *parent, const struct inventory *inventory, char **ret_text);

@@ -47,6 +47,9 @@ enum scalar_type {
 int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
 	       struct node **ret_documents);
 
+/* Rewrites a JSON text's surrogate pairs for YAML, in a copy below `parent`. 0 or -ENOMEM. */
+int json_pairs_join(void *parent, struct input_text *text);
+
 /* What a plain scalar means by YAML's rules (1.1, as Kubernetes reads it). */
 enum scalar_type scalar_classify(const char *text);
 enum scalar_type node_scalar_type(const struct node *node);

@@ -397,13 +397,15 @@ int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
 		.text = &bare, .diags = diags, .memory = parent,
 	};
 
-	if (!yaml_parser_initialize(&parse.parser))
+	int r = json_pairs_join(parent, &bare);
+
+	if (r < 0 || !yaml_parser_initialize(&parse.parser))
 		return -ENOMEM;
 	/* Never guess: a text that starts like UTF-16 is refused, not read as something else. */
 	yaml_parser_set_encoding(&parse.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parse.parser, (const unsigned char *)bare.data, bare.size);
 
-	int r = parse_events(&parse);
+	r = parse_events(&parse);
 	if (r < 0)
 		return r;
 	*ret_documents = parse.documents;
