@@ -111,7 +111,7 @@ static void version_print(FILE *out, const struct plan_version *version)
 {
 	char text[ADDR_TEXT_MAX];
 
-	fprintf(out, "%s:", version->key);
+	fprintf(out, "%.*s:", (int)(strrchr(version->key, '#') - version->key), version->key);
 	for (size_t i = 0; i < version->endpoint_count; i++) {
 		const struct plan_endpoint *e = &version->endpoints[i];
 
@@ -712,11 +712,37 @@ static void ten_thousand_services_are_quick(void **state)
 	assert_true(to.tv_sec - from.tv_sec < 3);
 }
 
+/* Revisions share a version's ring by its key: whoever redefines the version must get another. */
+static void promise_1_a_redefined_version_is_another(void **state)
+{
+	static struct label other = { "version", "v9" };
+	struct world w;
+
+	for (int turn = 0; turn < 3; turn++) {
+		_cleanup_talloc_ struct diags *diags = diags_new(NULL);
+		struct plan *before = NULL, *after = NULL;
+
+		world_make(&w);
+		assert_int_equal(plan_build(diags, &w.model, &w.inventory, diags, &before), 0);
+		if (turn == 1)
+			w.subsets[1].labels.list = &other;
+		if (turn == 2)
+			w.ports[1][0].target_number = 9999;
+		assert_int_equal(plan_build(diags, &w.model, &w.inventory, diags, &after), 0);
+		assert_int_equal(before->version_count, after->version_count);
+		/* v2 is last: its key follows its labels and its port, and nothing else. */
+		assert_int_equal(!strcmp(before->versions[before->version_count - 1].key,
+					 after->versions[after->version_count - 1].key),
+				 turn == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_hold),
 		cmocka_unit_test(equal_splits_are_held_once),
+		cmocka_unit_test(promise_1_a_redefined_version_is_another),
 		cmocka_unit_test(look_ups_miss),
 		cmocka_unit_test(limits_are_errors),
 		cmocka_unit_test(ten_thousand_services_are_quick),

@@ -91,5 +91,8 @@ struct version_key version_key_split(void *parent, const char *key)
 	if (bar)
 		*bar = '\0';
 	parts.port = bar ? bar + 1 : NULL;
+	bar = parts.port ? strchr(parts.port, '#') : NULL;
+	if (bar)
+		*bar = '\0'; /* what follows tells two meanings of one name apart; nobody reads it */
 	return parts;
 }

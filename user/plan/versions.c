@@ -108,15 +108,40 @@ static void version_warn(const struct builder *builder, const struct version_dra
 			 service, ref->subset, ref->host);
 }
 
+/*
+ * What makes a version the set that it is, beside its name: its labels, and the port that they
+ * listen on. Part of the key, because revisions share versions by key: one that redefines a subset
+ * must have a ring of its own, or its flip would not be one store (promise 1).
+ */
+static uint32_t version_meaning(const struct version_draft *draft)
+{
+	const struct version_ref *ref = &draft->ref;
+	const struct service_port *port =
+		service_port_find(draft->service, ref->port, ref->protocol);
+	uint32_t hash = INTERN_HASH;
+
+	for (size_t i = 0; draft->subset && i < draft->subset->labels.count; i++) {
+		const struct label *label = &draft->subset->labels.list[i];
+
+		hash = intern_hash(hash, label->key, strlen(label->key) + 1);
+		hash = intern_hash(hash, label->value, strlen(label->value) + 1);
+	}
+	if (!port)
+		return hash;
+	hash = intern_hash(hash, port->name, strlen(port->name) + 1);
+	hash = intern_hash(hash, port->target_name, strlen(port->target_name) + 1);
+	return intern_hash(hash, &port->target_number, sizeof(port->target_number));
+}
+
 static int version_name(struct builder *builder, struct version_draft *draft)
 {
 	const struct version_ref *ref = &draft->ref;
 	void *plan = builder->plan;
 
-	draft->version.key = talloc_asprintf(plan, "%s|%s|%u/%s%s", ref->host, ref->subset,
+	draft->version.key = talloc_asprintf(plan, "%s|%s|%u/%s%s#%08x", ref->host, ref->subset,
 					     ref->port,
 					     ref->protocol == PROTOCOL_UDP ? "udp" : "tcp",
-					     ref->family == 6 ? "6" : "");
+					     ref->family == 6 ? "6" : "", version_meaning(draft));
 	draft->version.name = *ref->subset ? talloc_strdup(plan, ref->subset) : "-";
 	draft->version.service = draft->service ? service_title(plan, draft->service)
 						: talloc_strdup(plan, ref->host);
@@ -330,8 +355,8 @@ static void version_warn_empty(const struct builder *builder, const struct versi
 			return;
 	}
 	diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
-		 "%s: version \"%s\" (%s) has no ready endpoint", version->service, version->name,
-		 version->key);
+		 "%s: version \"%s\" (%.*s) has no ready endpoint", version->service, version->name,
+		 (int)(strrchr(version->key, '#') - version->key), version->key);
 }
 
 /* Gives the plan its versions in the order of their keys, and the splits their new ordinals. */
