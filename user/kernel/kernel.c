@@ -2,7 +2,7 @@
 #include "kernel.h"
 
 #include "../base/cleanup.h"
-#include "internal.h"
+#include "stage.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -292,10 +292,13 @@ const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t in
 
 int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index)
 {
+	char packed[SL_VERSION_KEY_MAX];
+
+	version_key_pack(key, packed);
 	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
 		const struct sl_version *version = kernel_version(kernel, i);
 
-		if (version->used && !strncmp(version->key, key, sizeof(version->key) - 1)) {
+		if (version->used && !memcmp(version->key, packed, sizeof(packed))) {
 			*ret_index = i;
 			return 0;
 		}
