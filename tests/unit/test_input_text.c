@@ -133,6 +133,18 @@ static void test_errors_are_bounded(void **state)
 	assert_non_null(strstr(diags->list[100].text, "more than 100 errors"));
 }
 
+static void test_anchors_are_bounded(void **state)
+{
+	_cleanup_talloc_ void *memory = talloc_new(NULL);
+	char *data = talloc_strdup(memory, "");
+	int r;
+
+	for (int i = 0; i < 10001; i++)
+		data = talloc_asprintf_append_buffer(data, "- &a%d x\n", i);
+	assert_non_null(strstr(finding_of(memory, data, strlen(data), &r), "too many anchors"));
+	assert_int_equal(r, -EINVAL);
+}
+
 /* A hundred thousand keys in one map: by the square it would take minutes. */
 static void test_wide_map(void **state)
 {
@@ -154,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_errors_are_bounded),
+		cmocka_unit_test(test_anchors_are_bounded),
 		cmocka_unit_test(test_wide_map),
 	};
 

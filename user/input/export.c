@@ -206,7 +206,7 @@ static void subsets_write(struct emit *emit, const struct service *service)
 
 static const char *or_else(const char *text, const char *otherwise)
 {
-	return *text ? text : otherwise;
+	return text && *text ? text : otherwise;
 }
 
 static void destination_rule_write(struct emit *emit, const struct service *service)

@@ -38,6 +38,7 @@ enum scalar_type {
 #define NODE_DEPTH_MAX 100u
 #define NODE_COUNT_MAX 8000000u
 #define ALIAS_NODES_MAX 100000u /* that aliases may add, in one text */
+#define ANCHORS_MAX 10000u /* in one text; an alias searches them in turn */
 #define ERRORS_MAX 100u         /* reported for one input; the rest says no more than these */
 
 /*

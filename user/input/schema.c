@@ -21,6 +21,11 @@ static void report_unknown(struct reader *reader, const struct schema *schema,
 
 	if (schema->is_lenient)
 		return;
+	if (reader->diags->errors > ERRORS_MAX) {
+		/* Nobody would read it: a hostile text shall not buy the search for names. */
+		reader->diags->errors++;
+		return;
+	}
 	for (size_t i = 0; names && i < schema->count; i++)
 		names[i] = schema->fields[i].name;
 	if (names)

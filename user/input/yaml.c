@@ -28,7 +28,7 @@ struct parse {
 	struct node *open; /* the collection that is being filled */
 	struct node *key;  /* the key that waits for its value */
 	unsigned depth;
-	size_t node_count, alias_count;
+	size_t node_count, alias_count, anchor_count;
 	struct anchor *anchors;
 	bool has_failed;
 };
@@ -165,10 +165,13 @@ static int node_new(struct parse *parse, enum node_kind kind, yaml_mark_t mark,
 	return 0;
 }
 
-static int anchor_add(struct parse *parse, const yaml_char_t *name, const struct node *node)
+static int anchor_add(struct parse *parse, const yaml_char_t *name, const struct node *node,
+		      yaml_mark_t mark)
 {
 	if (!name)
 		return 0;
+	if (++parse->anchor_count > ANCHORS_MAX)
+		return parse_error(parse, mark, "too many anchors; at most 10000 are allowed");
 
 	struct anchor *anchor = parse_alloc(parse, sizeof(*anchor));
 	if (!anchor)
@@ -209,7 +212,7 @@ static int on_scalar(struct parse *parse, const yaml_event_t *event)
 	if (!node->text)
 		return -ENOMEM;
 	node->is_plain = !tag && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	r = anchor_add(parse, event->data.scalar.anchor, node);
+	r = anchor_add(parse, event->data.scalar.anchor, node, event->start_mark);
 	return r < 0 ? r : node_place_in_open(parse, node, event->start_mark);
 }
 
@@ -230,7 +233,7 @@ static int on_open(struct parse *parse, enum node_kind kind, yaml_mark_t mark,
 	r = node_place_in_open(parse, node, mark);
 	if (r < 0)
 		return r;
-	r = anchor_add(parse, anchor, node);
+	r = anchor_add(parse, anchor, node, mark);
 	parse->open = node;
 	return r;
 }
