@@ -91,6 +91,8 @@ struct version_key version_key_split(void *parent, const char *key)
 	if (bar)
 		*bar = '\0';
 	parts.port = bar ? bar + 1 : NULL;
+	if (bar)
+		parts.port[strcspn(parts.port, "|#")] = '\0';
 	bar = parts.port ? strchr(parts.port, '#') : NULL;
 	if (bar)
 		*bar = '\0'; /* what follows tells two meanings of one name apart; nobody reads it */

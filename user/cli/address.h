@@ -11,7 +11,10 @@ int addr_port_parse(const char *text, struct addr *ret_addr, uint16_t *ret_port,
 /* A table's 16 bytes: IPv4-mapped means IPv4. */
 void addr_of_words(const uint32_t words[4], struct addr *ret_addr);
 
-/* "HOST|SUBSET|PORT/PROTOCOL" in its parts; NULL port when the key has another shape. */
+/*
+ * "HOST|SUBSET|PORT/PROTOCOL", and a hash after it, in its parts; what a key cut short has lost is NULL. The kernel cuts
+ * long ones: whoever has a plan asks that first.
+ */
 struct version_key {
 	char *host, *subset, *port;
 };

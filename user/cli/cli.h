@@ -84,6 +84,8 @@ struct cli {
 	bool has_unicode;
 	const char *author, *reason;
 	struct diags *diags; /* printed at the end */
+	const char *about;   /* NULL: all of them; else what a change did, see cli_about */
+	const char *about_title;
 };
 
 #define COMMAND_LIST(X)                                                                       \
@@ -130,6 +132,13 @@ int cli_open(struct cli *cli, void *parent, enum node_mode mode, struct node **r
 /* For changes: a dry run only reads, and waits for nobody. */
 int cli_open_to_change(struct cli *cli, void *parent, struct node **ret_node);
 struct node_change cli_change(const struct cli *cli);
+/*
+ * A plan warns of every service. After a change only those are shown that the change's summary names, and those of the
+ * service of this title (NULL: none); the others are counted.
+ */
+void cli_about(struct cli *cli, const char *summary, const char *title);
+/* Whether a finding belongs to what the command was about. */
+bool cli_is_about(const struct cli *cli, const struct diag *diag);
 /* The service that a person means, or CLI_REFUSED with the candidates in diags. */
 int cli_service(struct cli *cli, const struct model *model, const char *typed,
 		struct service **ret_service);

@@ -29,6 +29,7 @@ static int result_show(struct cli *cli, const struct input_result *input,
 {
 	_cleanup_json_ json_t *tree = json_result(cli, result);
 
+	cli_about(cli, result->summary, NULL);
 	if (!output_is_table(cli)) {
 		json_object_set_new(tree, "applied", json_boolean(!cli->is_dry_run));
 		json_object_set_new(tree, "objects_taken", json_integer((json_int_t)input->taken));

@@ -221,7 +221,9 @@ static int result_show(struct cli *cli, const struct request *request,
 		       const struct node_result *result)
 {
 	_cleanup_json_ json_t *tree = NULL;
+	_cleanup_talloc_ const char *title = cli_title(NULL, request->service);
 
+	cli_about(cli, result->summary, title);
 	if (output_is_table(cli)) {
 		result_print(cli, result, stdout);
 		return CLI_DONE;

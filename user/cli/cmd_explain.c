@@ -98,15 +98,20 @@ static json_t *version_tree(const struct kernel *kernel, uint32_t index)
 	return json_text(kernel_version(kernel, index)->key);
 }
 
-/* "v1" of "reviews.default.svc.cluster.local|v1|9080/tcp" */
+/* By the plan's name for it; the kernel cuts long keys, so that a key may have to be looked for the other way round. */
 static json_t *version_name_tree(const struct story *story, uint32_t index)
 {
-	_cleanup_json_ json_t *key = version_tree(story->node->kernel, index);
-	const struct plan_version *version =
-		story->plan && json_is_string(key) ?
-			plan_version_find(story->plan, json_string_value(key)) : NULL;
+	const struct kernel *kernel = story->node->kernel;
+	size_t count = story->plan ? story->plan->version_count : 0;
+	uint32_t found;
 
-	return version ? json_text(version->name) : json_null();
+	for (size_t i = 0; i < count; i++) {
+		const struct plan_version *version = &story->plan->versions[i];
+
+		if (!kernel_version_find(kernel, version->key, &found) && found == index)
+			return json_text(version->name);
+	}
+	return json_null();
 }
 
 static void service_tell(struct story *story)

@@ -122,9 +122,8 @@ const struct command command_get = {
 	.name = "get",
 	.usage = "services|versions|endpoints|splits [SERVICE]",
 	.summary = "List what the active revision has and what the kernel counted",
-	.text = "The measured share of a version is its part of the connections opened since the kernel began\n"
-		"to count for it, or within --for, with the interval that holds the true share in 95 of 100\n"
-		"cases. After a change of weights, --for is what tells whether the kernel obeys.",
+	.text = "The measured share of a version is its part of the connections opened since the last flip, or\n"
+		"in the time of --for, with the interval that holds the true share in 95 of 100 cases.",
 	.example = "sluice get services\n"
 		   "sluice get splits reviews --for 10\n"
 		   "sluice get endpoints -o json | jq '.endpoints[] | select(.state != \"ready\")'",

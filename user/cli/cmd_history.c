@@ -62,6 +62,7 @@ static int history_run(struct cli *cli)
 
 	if (text && number_parse(text, 0, UINT32_MAX, &limit))
 		return cli_fail(cli, CLI_USAGE, "--limit \"%s\"; allowed is a number, 0 for all", text);
+	cli->node.lazy = true;
 	exit = cli_open(cli, scratch, NODE_READ, &node);
 	if (exit)
 		return exit;

@@ -46,6 +46,7 @@ static int result_show(struct cli *cli, const char *host, uint32_t before,
 {
 	_cleanup_json_ json_t *tree = NULL;
 
+	cli_about(cli, result->summary, NULL);
 	if (output_is_table(cli)) {
 		if (host || cli->is_dry_run)
 			result_print(cli, result, stdout);
@@ -73,10 +74,14 @@ static int roll_back(struct cli *cli, uint32_t number)
 	struct node_result result;
 	const char *host = NULL;
 	struct node *node;
-	int exit = cli_open_to_change(cli, scratch, &node), err;
-	size_t errors = cli->diags->errors;
+	size_t errors;
 	uint32_t before;
+	int exit, err;
 
+	/* The whole node's way back is the one that is in a hurry: it needs no model. */
+	cli->node.lazy = !cli->args.word_count;
+	exit = cli_open_to_change(cli, scratch, &node);
+	errors = cli->diags->errors;
 	if (!exit && cli->args.word_count)
 		exit = host_find(cli, scratch, node, number, &host);
 	if (exit)

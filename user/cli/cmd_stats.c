@@ -2,9 +2,8 @@
 #include "cli.h"
 
 #include "../base/cleanup.h"
-#include "address.h"
+#include "get.h"
 #include "measure.h"
-#include "output.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -25,7 +24,7 @@ struct snapshot {
 	struct timespec when;
 	struct sl_counters doors[SL_DOOR_COUNT];
 	struct sl_stats *versions;
-	char (*keys)[SL_VERSION_KEY_MAX];
+	char (*keys)[SL_VERSION_KEY_MAX + 1]; /* as the kernel has them */
 	uint32_t version_count;
 };
 
@@ -34,7 +33,7 @@ static int snapshot_take(void *parent, const struct kernel *kernel, struct snaps
 	uint32_t limit = kernel_version_limit(kernel);
 	struct snapshot now = {
 		.versions = talloc_zero_array(parent, struct sl_stats, limit),
-		.keys = talloc_zero_size(parent, (size_t)limit * SL_VERSION_KEY_MAX),
+		.keys = talloc_zero_size(parent, (size_t)limit * sizeof(*now.keys)),
 		.version_count = limit,
 	};
 	int err;
@@ -46,7 +45,7 @@ static int snapshot_take(void *parent, const struct kernel *kernel, struct snaps
 	for (uint32_t i = 0; !err && i < limit; i++) {
 		if (!kernel_version(kernel, i)->used)
 			continue;
-		memcpy(now.keys[i], kernel_version(kernel, i)->key, SL_VERSION_KEY_MAX - 1);
+		memcpy(now.keys[i], kernel_version(kernel, i)->key, SL_VERSION_KEY_MAX);
 		err = kernel_stats(kernel, i, &now.versions[i]);
 	}
 	if (!err)
@@ -116,11 +115,9 @@ static void handshakes_set(json_t *row, const struct sl_stats *before, const str
 	json_object_set_new(row, "handshake_p99_us", p99 < 0 ? json_null() : json_real(p99));
 }
 
-static json_t *version_tree(const struct sl_stats *stats, const char *service, const char *name,
-			    const char *port, const char *key)
+static json_t *version_tree(const struct sl_stats *stats, const char *key)
 {
-	return json_pack("{s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "service",
-			 service, "version", name, "port", port, "key", key, "opened",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "key", key, "opened",
 			 (json_int_t)stats->opened, "closed", (json_int_t)stats->closed, "refused",
 			 (json_int_t)stats->refused, "reset", (json_int_t)stats->reset,
 			 "packets_in", (json_int_t)stats->packets_in, "bytes_in",
@@ -129,31 +126,62 @@ static json_t *version_tree(const struct sl_stats *stats, const char *service, c
 			 (json_int_t)stats->bytes_out);
 }
 
-static json_t *versions_tree(void *scratch, const struct node *node, const char *host,
-			     const struct snapshot *before, const struct snapshot *now)
+/* What the active revision calls each version index; NULL where it is another revision's. */
+static const struct plan_version **names_find(const struct view *view)
 {
+	const struct kernel *kernel = view->node->kernel;
+	uint32_t limit = kernel_version_limit(kernel), index;
+	const struct plan_version **names =
+		talloc_zero_array(view->scratch, const struct plan_version *, limit);
+
+	for (size_t i = 0; names && i < view->plan->version_count; i++) {
+		const struct plan_version *version = &view->plan->versions[i];
+
+		if (!kernel_version_find(kernel, version->key, &index))
+			names[index] = version;
+	}
+	return names;
+}
+
+/* The key is the plan's where there is one, since the kernel cuts long ones. Returns whether it is of the host asked for. */
+static bool names_set(const struct view *view, const struct plan_version *version, const char *cut,
+		      json_t *row)
+{
+	struct version_key key = version_key_split(view->scratch, version ? version->key : cut);
+	const char *service = version ? version->service :
+			      cli_host_title(view->scratch, view->node->model, key.host);
+	const char *name = version ? version->name :
+			   key.subset && *key.subset ? key.subset : "-";
+
+	json_object_set_new(row, "service", json_text(service));
+	json_object_set_new(row, "version", json_text(name));
+	json_object_set_new(row, "port", json_text(key.port));
+	json_object_set_new(row, "in_active_revision", json_boolean(version != NULL));
+	return !view->host || (key.host && !strcmp(view->host, key.host));
+}
+
+static json_t *versions_tree(const struct view *view, const struct snapshot *before,
+			     const struct snapshot *now)
+{
+	const struct plan_version **names = names_find(view);
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < now->version_count; i++) {
+	for (uint32_t i = 0; names && i < now->version_count; i++) {
 		const struct sl_stats *stats = &now->versions[i], *old = NULL;
-		struct version_key key;
 		json_t *row;
 
 		if (!*now->keys[i])
 			continue;
-		key = version_key_split(scratch, now->keys[i]);
-		if (host && strcmp(host, key.host))
-			continue;
+		row = version_tree(stats, now->keys[i]);
 		if (before && i < before->version_count && !strcmp(before->keys[i], now->keys[i]))
 			old = &before->versions[i];
-		row = version_tree(stats, cli_host_title(scratch, node->model, key.host),
-				   key.subset && *key.subset ? key.subset : "-", key.port,
-				   now->keys[i]);
 		if (before)
 			rate_set(row, "opened_per_second", old ? old->opened : 0, stats->opened,
 				 seconds_between(&before->when, &now->when));
 		handshakes_set(row, old, stats);
-		json_array_append_new(list, row);
+		if (names_set(view, names[i], now->keys[i], row))
+			json_array_append(list, row);
+		json_decref(row);
 	}
 	return list;
 }
@@ -191,51 +219,55 @@ struct stats {
 	bool has_before;
 };
 
-static int host_choose(struct cli *cli, const struct node *node, const char **ret_host)
+static int view_open(struct cli *cli, struct view *view)
 {
+	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
+	size_t errors = cli->diags->errors;
 	struct service *service;
-	int exit;
+	int exit = cli_open(cli, view->scratch, NODE_READ, &view->node), err;
 
-	*ret_host = NULL;
-	if (!cli->args.word_count)
-		return CLI_DONE;
-	exit = cli_service(cli, node->model, cli->args.words[0], &service);
-	if (!exit)
-		*ret_host = service->host;
-	return exit;
+	if (!exit && !view->node->kernel)
+		exit = cli_fail(cli, CLI_FAILED, "no data plane on this node: nothing is counted");
+	if (!exit && cli->args.word_count) {
+		exit = cli_service(cli, view->node->model, cli->args.words[0], &service);
+		view->host = exit ? NULL : service->host;
+	}
+	if (exit)
+		return exit;
+	err = node_plan(view->node, view->scratch, unheard, &view->plan);
+	return err ? cli_failed(cli, err, errors, "cannot work out the plan") : CLI_DONE;
+}
+
+static int view_show(struct cli *cli, const struct view *view, const struct snapshot *before,
+		     const struct snapshot *now, bool is_watching)
+{
+	bool has_all = args_has(&cli->args, "all");
+	_cleanup_json_ json_t *tree = json_pack("{s:I, s:o, s:o}", "revision",
+						(json_int_t)view->node->active, "counters",
+						counters_tree(before, now, has_all), "versions",
+						versions_tree(view, before, now));
+
+	if (is_watching && cli->is_terminal && output_is_table(cli))
+		printf("\033[H\033[J");
+	return stats_show(cli, tree, before != NULL);
 }
 
 /* Opened anew each time: a watcher must see a changed configuration, and that the data plane is gone. */
 static int round_run(struct cli *cli, struct stats *stats, bool is_watching)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
-	const struct snapshot *before = stats->has_before ? &stats->before : NULL;
-	void *memory = talloc_new(NULL);
-	_cleanup_json_ json_t *tree = NULL;
+	_cleanup_talloc_ void *scratch = talloc_new(NULL), *memory = talloc_new(NULL);
+	struct view view = { .cli = cli, .scratch = scratch };
 	struct snapshot now;
-	struct node *node;
-	const char *host;
-	int exit = cli_open(cli, scratch, NODE_READ, &node), err;
+	int exit = view_open(cli, &view), err;
 
-	if (!exit)
-		exit = host_choose(cli, node, &host);
-	if (!exit && !node->kernel)
-		exit = cli_fail(cli, CLI_FAILED, "no data plane on this node: nothing is counted");
-	err = exit ? 0 : snapshot_take(memory, node->kernel, &now);
-	if (err)
-		exit = cli_fail(cli, CLI_FAILED, "cannot read the counters: %s", strerror(-err));
-	if (exit) {
-		talloc_free(memory);
+	if (exit)
 		return exit;
-	}
-	tree = json_pack("{s:I, s:o, s:o}", "revision", (json_int_t)node->active, "counters",
-			 counters_tree(before, &now, args_has(&cli->args, "all")), "versions",
-			 versions_tree(scratch, node, host, before, &now));
-	if (is_watching && cli->is_terminal && output_is_table(cli))
-		printf("\033[H\033[J");
-	exit = stats_show(cli, tree, before != NULL);
+	err = snapshot_take(memory, view.node->kernel, &now);
+	if (err)
+		return cli_fail(cli, CLI_FAILED, "cannot read the counters: %s", strerror(-err));
+	exit = view_show(cli, &view, stats->has_before ? &stats->before : NULL, &now, is_watching);
 	talloc_free(stats->memory);
-	*stats = (struct stats){ memory, now, true };
+	*stats = (struct stats){ TAKE_PTR(memory), now, true };
 	return exit;
 }
 

@@ -212,8 +212,7 @@ static int show(struct cli *cli, const struct status *status)
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
 	json_array_foreach(json_object_get(status->tree, "drift"), i, line) {
-		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, "drift", "%s",
-			 json_string_value(line));
+		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
 	return output_print(cli, status->tree, sections, ARRAY_SIZE(sections));
 }

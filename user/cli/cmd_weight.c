@@ -104,6 +104,7 @@ static int split_show(struct cli *cli, void *scratch, const struct weight_change
 	_cleanup_json_ json_t *tree = json_result(cli, result);
 	const struct rule *rule = &change->service->rules[change->rules[0]];
 
+	cli_about(cli, result->summary, cli_title(scratch, change->service));
 	json_object_set_new(tree, "service", json_text(cli_title(scratch, change->service)));
 	json_object_set_new(tree, "host", json_text(change->service->host));
 	json_object_set_new(tree, "rule", json_integer((json_int_t)change->rules[0]));

@@ -59,6 +59,37 @@ struct node_change cli_change(const struct cli *cli)
 	};
 }
 
+void cli_about(struct cli *cli, const char *summary, const char *title)
+{
+	cli->about = talloc_strdup(cli, summary ? summary : "");
+	cli->about_title = talloc_strdup(cli, title ? title : "");
+}
+
+/* Is the name a word of the text, and not a part of a longer one? "reviews" is in "~ reviews.default: reviews/v1". */
+static bool has_word(const char *text, const char *name, size_t size)
+{
+	for (const char *at = text; size && (at = memmem(at, strlen(at), name, size)); at++) {
+		char before = at == text ? ' ' : at[-1];
+
+		if (strchr(" \n", before) && strchr(" ./:,\n", at[size]))
+			return true;
+	}
+	return false;
+}
+
+bool cli_is_about(const struct cli *cli, const struct diag *diag)
+{
+	size_t title = diag->text ? strcspn(diag->text, ":") : 0;
+	size_t name = diag->text ? strcspn(diag->text, ".:") : 0;
+
+	/* Only a plan's warnings begin with a service: they have an empty path and no place. */
+	if (!cli->about || diag->level == DIAG_ERROR || diag->file || !diag->path || *diag->path)
+		return true;
+	if (strlen(cli->about_title) == title && !strncmp(cli->about_title, diag->text, title))
+		return true;
+	return has_word(cli->about, diag->text, name);
+}
+
 const char *cli_title(void *parent, const struct service *service)
 {
 	if (!*service->name)

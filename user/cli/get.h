@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `get` lists: one collector a kind, each filling a JSON list with one object a row. */
+/* What `get` and `stats` look at; and what `get` lists: one collector a kind, each filling a list of rows. */
 #pragma once
 #include "address.h"
 #include "output.h"
@@ -10,7 +10,7 @@ struct view {
 	struct node *node;
 	struct plan *plan;
 	const char *host; /* NULL: every service */
-	unsigned seconds; /* to measure splits; 0: since the counters began */
+	unsigned seconds; /* to measure splits; 0: since the last flip */
 };
 
 int services_collect(const struct view *view, json_t *list);

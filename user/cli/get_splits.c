@@ -7,8 +7,11 @@
 
 #include <string.h>
 
-/* Connections that each version of the plan has been given; NULL without a data plane. */
-static uint64_t *opened_read(const struct view *view)
+/*
+ * Connections that each version of the plan has been given, since the last flip or since ever; NULL without a data
+ * plane.
+ */
+static uint64_t *opened_read(const struct view *view, bool is_since_flip)
 {
 	const struct kernel *kernel = view->node->kernel;
 	const struct plan *plan = view->plan;
@@ -17,18 +20,21 @@ static uint64_t *opened_read(const struct view *view)
 
 	for (size_t i = 0; opened && i < plan->version_count; i++) {
 		struct sl_stats stats;
+		uint64_t before;
 		uint32_t index;
 
-		if (!kernel_version_find(kernel, plan->versions[i].key, &index) &&
-		    !kernel_stats(kernel, index, &stats))
-			opened[i] = stats.opened;
+		if (kernel_version_find(kernel, plan->versions[i].key, &index) ||
+		    kernel_stats(kernel, index, &stats))
+			continue;
+		before = is_since_flip ? kernel_version(kernel, index)->opened_before : 0;
+		opened[i] = stats.opened >= before ? stats.opened - before : stats.opened;
 	}
 	return opened;
 }
 
 static uint64_t *opened_measure(const struct view *view)
 {
-	uint64_t *first = opened_read(view), *last;
+	uint64_t *first = opened_read(view, !view->seconds), *last;
 
 	if (!first || !view->seconds)
 		return first;
@@ -37,7 +43,7 @@ static uint64_t *opened_measure(const struct view *view)
 	sleep(view->seconds);
 	if (view->cli->has_error_colour)
 		fprintf(stderr, "\033[K");
-	last = opened_read(view);
+	last = opened_read(view, false);
 	/* A version that was replaced in between begins at 0 again. */
 	for (size_t i = 0; last && i < view->plan->version_count; i++)
 		last[i] = last[i] >= first[i] ? last[i] - first[i] : last[i];

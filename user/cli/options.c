@@ -250,7 +250,8 @@ static int timeout_apply(struct cli *cli, const char *text)
 	if (!is_number(text) || *end || seconds > 86400)
 		return cli_fail(cli, CLI_USAGE,
 				"--timeout \"%s\"; allowed are seconds from 0 to 86400", text);
-	cli->node.timeout_ms = (unsigned)(seconds * 1000);
+	/* 0 is the node room's word for its default; 1 ms is as good as not waiting. */
+	cli->node.timeout_ms = seconds < 0.001 ? 1 : (unsigned)(seconds * 1000);
 	return CLI_DONE;
 }
 
@@ -264,6 +265,8 @@ static int globals_apply(struct cli *cli)
 		exit = timeout_apply(cli, timeout);
 	cli->node.state_dir = args_value(args, "state");
 	cli->node.pin_dir = args_value(args, "pins");
+	if (cli->command)
+		cli->node.command = talloc_asprintf(cli, "sluice %s", cli->command->name);
 	cli->author = args_value(args, "author");
 	cli->reason = args_value(args, "reason");
 	cli->is_verbose = args_has(args, "verbose");

@@ -25,20 +25,32 @@ static void environment_read(struct cli *cli)
 	cli->node.timeout_ms = 5000;
 }
 
-/* Notes are for those who ask; they are left out here, not where they are made, so that -o json has them. */
+/*
+ * Notes are for those who ask, and so are warnings of services that the command was not about. They are left out here,
+ * not where they are made, so that -o json has all.
+ */
 static void findings_print(const struct cli *cli)
 {
 	struct diags shown = { 0 };
+	size_t hidden = 0;
 	_cleanup_talloc_ struct diag *list =
 		talloc_array(NULL, struct diag, (unsigned)cli->diags->count + 1);
 
 	for (size_t i = 0; list && i < cli->diags->count; i++) {
-		if (cli->is_verbose || cli->diags->list[i].level != DIAG_NOTE)
-			list[shown.count++] = cli->diags->list[i];
+		const struct diag *diag = &cli->diags->list[i];
+		bool is_about = cli_is_about(cli, diag);
+
+		if (cli->is_verbose || (is_about && diag->level != DIAG_NOTE))
+			list[shown.count++] = *diag;
+		else if (!is_about && diag->level == DIAG_WARNING)
+			hidden++;
 	}
 	shown.list = list;
 	fflush(stdout);
 	diags_print(&shown, stderr, cli->has_error_colour);
+	if (hidden)
+		fprintf(stderr, "%zu warning%s of other services (-v shows %s)\n", hidden,
+			hidden == 1 ? "" : "s", hidden == 1 ? "it" : "them");
 }
 
 static int help_run(const struct cli *cli)

@@ -54,7 +54,7 @@ static bool emit_text(yaml_emitter_t *emitter, const char *text)
 
 static bool emit_number(yaml_emitter_t *emitter, const json_t *number)
 {
-	_cleanup_free_ char *text = json_dumps(number, JSON_ENCODE_ANY);
+	_cleanup_free_ char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 
 	return text && emit_scalar(emitter, text, YAML_PLAIN_SCALAR_STYLE);
 }
