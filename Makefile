@@ -146,6 +146,15 @@ fuzz: $(FUZZERS)
 			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
 	done
 
+# Needs root. Installs what it lacks, builds, and runs a canary release and its rollback with real servers.
+.PHONY: demo deps-build deps-demo deps-check
+demo:
+	$(Q)scripts/deps.sh build demo
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" all net-tools
+	$(Q)scripts/demo.sh
+deps-build deps-demo deps-check: deps-%:
+	$(Q)scripts/deps.sh $*
+
 .PHONY: clean
 clean:
 	$(Q)rm -rf $(B)

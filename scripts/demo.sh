@@ -385,7 +385,7 @@ for door in $doors; do door_run "$door"; done
 printf '\n%s%s%s\n' "$bold" "door step  intended v1 v2 v3   measured v1 v2 v3   off by connections errors   held" "$plain"
 printf '%s\n' "${rows[@]}"
 if [ $broken != 0 ]; then
-	echo "${red}$broken promises broken.$plain"
+	echo "${red}Promises broken: $broken.$plain"
 	exit 1
 fi
 echo "${green}Every promise kept:$plain shares within 3 standard deviations, no error, no connection moved or reset. ${SECONDS} s."
