@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the tests of the levels that are named, all when none is, and ends with "N passed, N failed, N skipped".
+#   unit  build/tests/unit/*      no root, with sanitizers
+#   prog  build/tests/prog/*      programs fed with packets; root
+#   net   tests/net/test_*.sh     real sockets in network namespaces; root
+# Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+build=${BUILD:-$here/../build}
+logs=${LOGS:-$(mktemp -d)}
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+failures=() said=''
+
+[ -n "${LOGS-}" ] || trap 'rm -rf "$logs"' EXIT
+trap 'exit 1' INT TERM
+
+tests_of() { # LEVEL
+	case $1 in
+	unit | prog) find "$build/tests/$1" -maxdepth 1 -type f -executable -name 'test_*' 2>/dev/null | sort ;;
+	net) find "$here/net" -name 'test_*.sh' | sort ;;
+	*)
+		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog and net" >&2
+		exit 2
+		;;
+	esac
+}
+
+# One test's output (TAP) into the sums. A test that ends badly without saying so has failed too.
+take() { # NAME LOG CODE
+	local skips bad good
+
+	skips=$(grep -ci '^ok.*# *skip' "$2")
+	good=$(grep -c '^ok' "$2")
+	bad=$(grep -c '^not ok' "$2")
+	[ "$3" = 0 ] || [ "$bad" -gt 0 ] || {
+		bad=1
+		echo "not ok - $1 ended with $3" >>"$2"
+	}
+	[ "$((good + bad))" -gt 0 ] || {
+		bad=1
+		echo "not ok - $1 ran no test" >>"$2"
+	}
+	passed=$((passed + good - skips)) skipped=$((skipped + skips)) failed=$((failed + bad))
+	[ "$bad" = 0 ] || failures+=("$1" "$2")
+	said="$((good - skips)) passed"
+	[ "$bad" = 0 ] || said="$said, $bad failed"
+	[ "$skips" = 0 ] || said="$said, $skips skipped"
+}
+
+run() { # LEVEL TEST
+	local name began code=0 log
+
+	name=$1/$(basename "$2")
+	log=$logs/${name/\//-}.log
+	began=$SECONDS
+	printf '%-36s ' "$name"
+	CMOCKA_MESSAGE_OUTPUT=TAP "$2" >"$log" 2>"$log.errors" </dev/null || code=$?
+	take "$name" "$log" "$code"
+	printf '%s (%d s)\n' "$said" $((SECONDS - began))
+}
+
+report() {
+	local i
+
+	for ((i = 0; i < ${#failures[@]}; i += 2)); do
+		echo
+		echo "--- ${failures[i]}"
+		sed -n '/^not ok/,/^ok\|^1\.\./{/^ok\|^1\.\./!p}' "${failures[i + 1]}" | head -n 60
+		tail -n 20 "${failures[i + 1]}.errors"
+	done
+	[ "$skipped" = 0 ] || { echo && grep -hi '^ok.*# *skip' "$logs"/*.log | sed 's/^ok[ 0-9]*-* */skipped: /'; }
+	echo
+}
+
+[ $# -gt 0 ] || set -- unit prog net
+for level; do
+	tests=$(tests_of "$level") || exit
+	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }
+	while read -r test; do
+		run "$level" "$test"
+	done <<<"$tests"
+done
+report
+[ "${V:-0}" = 0 ] || cat "$logs"/*.log
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
