@@ -60,6 +60,20 @@ static int result_show(struct cli *cli, const char *host, uint32_t before,
 	return output_tree(cli, tree);
 }
 
+/* What the flip changed is worked out when it is done: whoever is in a hurry has it by now. */
+static void summary_make(struct node *node, void *scratch, uint32_t before,
+			 struct node_result *result)
+{
+	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
+	struct model *from, *to;
+
+	if (!unheard || !before || (result->summary && *result->summary) ||
+	    node_model_at(node, scratch, before, unheard, &from) ||
+	    node_model_at(node, scratch, result->revision, unheard, &to))
+		return;
+	model_diff(scratch, from, to, &result->summary);
+}
+
 /* A revision that was named and is not there is refused; that there is nothing to go back to is a failure. */
 static int fail(struct cli *cli, int err, size_t errors, uint32_t number)
 {
@@ -79,7 +93,7 @@ static int roll_back(struct cli *cli, uint32_t number)
 	int exit, err;
 
 	/* The whole node's way back is the one that is in a hurry: it needs no model. */
-	cli->node.lazy = !cli->args.word_count;
+	cli->node.lazy = !cli->args.word_count && !cli->is_dry_run;
 	exit = cli_open_to_change(cli, scratch, &node);
 	errors = cli->diags->errors;
 	if (!exit && cli->args.word_count)
@@ -94,6 +108,8 @@ static int roll_back(struct cli *cli, uint32_t number)
 		err = node_rollback(node, number, &change, cli->diags, scratch, &result);
 	if (err)
 		return fail(cli, err, errors, number);
+	if (cli->node.lazy)
+		summary_make(node, scratch, before, &result);
 	return result_show(cli, host, before, &result);
 }
 
