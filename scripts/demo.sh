@@ -3,10 +3,10 @@
 # A canary release and its rollback, with real servers and real connections: `make demo`. Needs root; touches nothing of
 # the machine: network, BPF file system and state are the demo's own and end with it.
 #
-#              client 10.77.9.2 --- node (sluiced) -+- 10.77.1.2 reviews v1.a
-#   asks for the VIP 10.77.0.1:9080                 +- 10.77.2.2 reviews v1.b
-#                                                   +- 10.77.3.2 reviews v2.a
-#                                                   +- 10.77.4.2 reviews v3.a
+#              client 10.60.1.2 ---- node (sluiced) -+- 10.60.11.2 reviews v1.a
+#   asks for the VIP 10.96.60.1:9080                 +- 10.60.12.2 reviews v1.b
+#                                                    +- 10.60.13.2 reviews v2.a
+#                                                    +- 10.60.14.2 reviews v3.a
 #
 # DEMO_DOOR=both|tc|xdp   which door of the data plane (both: all steps with tc, then the main ones with XDP)
 # DEMO_CONNECTIONS=3000   new connections that each step opens and counts
@@ -17,9 +17,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 doors=${DEMO_DOOR:-both}
 connections=${DEMO_CONNECTIONS:-3000}
 held_each=8
-vip=10.77.0.1 port=9080
-servers=(v1.a v1.b v2.a v3.a) # the n-th has 10.77.n.2
-client=$root/build/tests/net/client
+vip=10.96.60.1 port=9080
+servers=(v1.a v1.b v2.a v3.a) # the n-th has 10.60.1n.2
+rules=deploy/examples/bookinfo
 
 fail() {
 	echo "demo: $*" >&2
@@ -29,8 +29,8 @@ fail() {
 case $doors in both) doors="tc xdp" ;; tc | xdp) ;; *) fail "DEMO_DOOR=$doors; allowed are both, tc and xdp" ;; esac
 [[ $connections =~ ^[1-9][0-9]{1,5}$ ]] || fail "DEMO_CONNECTIONS=$connections; allowed are 10 to 999999"
 [ "$(id -u)" = 0 ] || fail "needs root: sudo make demo"
-for program in "$root"/build/sluice{,d} "$client"; do
-	[ -x "$program" ] || fail "$program is not built; run: make demo"
+for program in sluice sluiced tests/net/client; do
+	[ -x "$root/build/$program" ] || fail "build/$program is not there; run: make demo"
 done
 for tool in nginx jq ip ethtool bpftool setpriv; do
 	command -v $tool >/dev/null || fail "$tool is missing; run: scripts/deps.sh demo"
@@ -97,10 +97,10 @@ link_add() {
 }
 
 network_make() {
-	network_add client && network_add node && link_add client to-client 10.77.9 || return
+	network_add client && network_add node && link_add client to-client 10.60.1 || return
 	for i in "${!servers[@]}"; do
 		network_add "${servers[i]}" &&
-			link_add "${servers[i]}" "to-${servers[i]}" "10.77.$((i + 1))" || return
+			link_add "${servers[i]}" "to-${servers[i]}" "10.60.$((i + 11))" || return
 	done
 	# A port that waits in TIME_WAIT may be used again, as on a busy client.
 	at node sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward' &&
@@ -138,12 +138,12 @@ is_serving() { [ -n "$(at "$1" ss -Hltn "sport = :$port")" ]; }
 
 agent_start() {
 	mkdir "$tmp/bpf" && mount -t bpf bpf "$tmp/bpf" || return
-	start node "$root/build/sluiced" --device 'to-*' --door "$door" --flows 65536 \
+	start node "$tmp/bin/sluiced" --device 'to-*' --door "$door" --flows 65536 \
 		--state "$tmp/state" --pins "$tmp/bpf/sluice" 2>"$tmp/agent.log"
 	agent=$pid
 	wait_for grep -q ready "$tmp/agent.log"
 }
-run_sluice() { at node "$root/build/sluice" --state "$tmp/state" --pins "$tmp/bpf/sluice" "$@"; }
+run_sluice() { at node "$tmp/bin/sluice" --state "$tmp/state" --pins "$tmp/bpf/sluice" "$@"; }
 
 # --- looks ---
 
@@ -197,7 +197,7 @@ promise_broken() {
 # New connections, one request each. Adds to asked, sets counts (by version) and errors.
 count_answers() {
 	local result
-	result=$(at client "$client" open --http --to $vip --port $port --count "$connections" \
+	result=$(at client "$tmp/bin/client" open --http --to $vip --port $port --count "$connections" \
 		--concurrency 32) || return
 	read -r -a counts < <(jq -r '[.by.v1, .by.v2, .by.v3, .failed] | map(. // 0) | @tsv' <<<"$result")
 	errors=${counts[3]}
@@ -224,14 +224,14 @@ worst_deviation() {
 # Connections that stay open the whole time, a request every quarter of a second.
 hold_start() {
 	local ready=$tmp/ready-$1
-	start client "$client" hold --http --to $vip --port $port --count $held_each --every 250 \
+	start client "$tmp/bin/client" hold --http --to $vip --port $port --count $held_each --every 250 \
 		--timeout 2000 --ready "$ready" >"$tmp/hold-$1" 2>>"$tmp/hold.log"
 	holds[$1]=$pid
 	wait_for test -e "$ready" || promise_broken "connections to hold open were not answered"
 }
 # New connections at a steady pace, across all changes.
 stream_start() {
-	start client "$client" open --http --to $vip --port $port --rate 100 --concurrency 8 \
+	start client "$tmp/bin/client" open --http --to $vip --port $port --rate 100 --concurrency 8 \
 		--for 3600 >"$tmp/stream" 2>>"$tmp/hold.log"
 	stream=$pid
 }
@@ -293,10 +293,10 @@ step_show() {
 # --- all of it, through one door ---
 
 steps_run() {
-	step "100 0 0" run_sluice apply -f reviews.yaml -f reviews-v1-100.yaml
-	step "90 0 10" run_sluice apply -f reviews-90-10.yaml
+	step "100 0 0" run_sluice apply -f "$rules"
+	step "90 0 10" run_sluice apply -f "$rules/canary"/reviews-90-10.yaml
 	$is_short || step "50 0 50" run_sluice weight reviews v1=50 v3=50
-	step "0 0 100" run_sluice apply -f reviews-v3-100.yaml
+	step "0 0 100" run_sluice apply -f "$rules/canary"/reviews-v3-100.yaml
 	hold_start last
 	kill -KILL "$agent"
 	wait "$agent" 2>/dev/null
@@ -345,8 +345,8 @@ look_around() {
 	echo
 	echo "${bold}   \$ sluice status$plain"
 	run_sluice status 2>&1 | sed -n '/^services/q; s/^/   /p'
-	echo "${bold}   \$ sluice explain 10.77.9.3:40000 $vip:$port$plain"
-	run_sluice explain 10.77.9.3:40000 $vip:$port 2>&1 | indent
+	echo "${bold}   \$ sluice explain 10.60.1.3:40000 $vip:$port$plain"
+	run_sluice explain 10.60.1.3:40000 $vip:$port 2>&1 | indent
 }
 
 door_run() {
@@ -357,6 +357,9 @@ door_run() {
 	is_short=false
 	[ "$door" = "${doors%% *}" ] || is_short=true
 	mount -t tmpfs -o mode=700 sluice-demo "$tmp" || fail "cannot mount a tmpfs"
+	# Copies: a build meanwhile must not change them in the middle.
+	mkdir "$tmp/bin"
+	cp build/sluice{,d} build/tests/net/client "$tmp/bin" || fail "cannot copy the programs"
 	network_make || fail "cannot make the network"
 	for name in "${servers[@]}"; do server_start "$name" || fail "cannot start nginx"; done
 	for name in "${servers[@]}"; do
@@ -372,13 +375,12 @@ door_run() {
 	umount --lazy --recursive "$tmp"
 }
 
-cd "$root/deploy/examples/bookinfo" || exit 1
+cd "$root" || exit 1
 rows=()
 cat <<END
 A canary release of the service reviews and its rollback: client -- node (sluiced) -- nginx ${servers[*]}
 Each step changes the split, then opens $connections new connections and counts which version answers each. A bar's digits
 are the versions' parts. "held" are connections kept open all the while: they must stay where they began.
-Commands are run in deploy/examples/bookinfo.
 END
 for door in $doors; do door_run "$door"; done
 
