@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The command line's pure half. Its files are not in the library, since each ends in `sluice` alone: they are compiled
- * into this test.
+ * The command line's pure half. Its files are not in the library, since each ends in `sluice`
+ * alone: they are compiled into this test.
  */
 #include "user/cli/address.c"
 #include "user/cli/context.c"
@@ -188,7 +188,8 @@ static const char weights_yaml[] =
 	"spec: {clusterIP: 10.0.0.2, ports: [{name: http, port: 80}, {name: tcp, port: 81}]}\n"
 	"---\napiVersion: v1\nkind: Service\nmetadata: {name: many}\n"
 	"spec: {clusterIP: 10.0.0.3, ports: [{name: tcp, port: 80}]}\n"
-	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\n"
+	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+	"metadata: {name: reviews}\n"
 	"spec:\n  host: reviews\n  subsets:\n"
 	"  - {name: v1, labels: {v: a}}\n  - {name: v2, labels: {v: b}}\n"
 	"  - {name: v3, labels: {v: c}}\n"
@@ -198,7 +199,8 @@ static const char weights_yaml[] =
 	"    - {destination: {host: reviews, subset: v2, port: {number: 80}}, weight: 30}\n"
 	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: many}\n"
 	"spec:\n  hosts: [many]\n  tcp:\n"
-	"  - match: [{sourceSubnet: 10.0.0.0/8}]\n    route: [{destination: {host: reviews, subset: v1}}]\n"
+	"  - match: [{sourceSubnet: 10.0.0.0/8}]\n"
+	"    route: [{destination: {host: reviews, subset: v1}}]\n"
 	"  - route: [{destination: {host: reviews, subset: v2}}]\n";
 
 static struct model *weights_model(void *memory)
@@ -251,7 +253,8 @@ static char *weights_run(void *memory, const char *name, const char *rule, const
 static void weights_are_what_was_asked_and_nothing_else(void **state)
 {
 	static const struct {
-		const char *service, *rule, *words[4], *wanted; /* all of it, or a part when it is refused */
+		const char *service, *rule, *words[4];
+		const char *wanted; /* all of it, or a part when it is refused */
 	} rows[] = {
 		{ "reviews", NULL, { "v1=90", "v2=10" }, "http v1:80=90 v2:80=10" },
 		{ "reviews", NULL, { "v1=1" }, "http v1:80=1 v2:80=0" },
@@ -291,7 +294,8 @@ static void weights_are_what_was_asked_and_nothing_else(void **state)
 
 /* --- output --- */
 
-static char *printed(void *memory, struct cli *cli, const json_t *tree, const struct section *section)
+static char *printed(void *memory, struct cli *cli, const json_t *tree,
+		     const struct section *section)
 {
 	_cleanup_free_ char *buffer = NULL;
 	size_t size;
@@ -314,10 +318,10 @@ static void a_table_is_aligned_and_plain_off_a_terminal(void **state)
 	};
 	static const struct section section = SECTION("rows", NULL, NULL, columns);
 	_cleanup_talloc_ struct cli *cli = cli_new();
-	_cleanup_json_ json_t *tree = json_pack(
-		"{s:[{s:s,s:i,s:f,s:i,s:[s,s]},{s:s,s:n,s:f,s:i,s:[]}]}", "rows", "name", "gr\u00fcn",
-		"n", 7, "share", 0.125, "size", 2048, "list", "a", "b", "name", "\033[31mred", "n",
-		"share", 1.0, "size", 12, "list");
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:[{s:s,s:i,s:f,s:i,s:[s,s]},{s:s,s:n,s:f,s:i,s:[]}]}", "rows", "name",
+			  "gr\u00fcn", "n", 7, "share", 0.125, "size", 2048, "list", "a", "b",
+			  "name", "\033[31mred", "n", "share", 1.0, "size", 12, "list");
 
 	assert_string_equal(printed(cli, cli, tree, &section),
 			    "NAME      N    SHARE     SIZE  LIST\n"
@@ -371,8 +375,8 @@ static void yaml_gives_back_the_same_tree(void **state)
 static void numbers_and_words_keep_their_type_in_yaml(void **state)
 {
 	_cleanup_talloc_ struct cli *cli = cli_new();
-	_cleanup_json_ json_t *tree = json_pack("{s:i,s:f,s:b,s:n,s:[],s:{}}", "i", 5, "f", 0.1, "b",
-						1, "n", "l", "m");
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:i,s:f,s:b,s:n,s:[],s:{}}", "i", 5, "f", 0.1, "b", 1, "n", "l", "m");
 
 	assert_string_equal(printed(cli, cli, tree, NULL),
 			    "---\ni: 5\nf: 0.1\nb: true\n\"n\": null\nl: []\nm: {}\n");
@@ -430,7 +434,8 @@ static void an_address_may_have_a_port(void **state)
 		bool has_port;
 
 		print_message("  %s\n", rows[i].text);
-		assert_int_equal(addr_port_parse(rows[i].text, &addr, &port, &has_port), rows[i].err);
+		assert_int_equal(addr_port_parse(rows[i].text, &addr, &port, &has_port),
+				 rows[i].err);
 		if (rows[i].err)
 			continue;
 		assert_string_equal(addr_format(&addr, text), rows[i].address);

@@ -17,7 +17,9 @@ static int port_parse(const char *text, uint16_t *ret_port)
 	return 0;
 }
 
-/* Splits off what follows the address; an IPv6 address has colons of its own, hence the brackets. */
+/*
+ * Splits off what follows the address; an IPv6 address has colons of its own, hence the brackets.
+ */
 static int address_cut(const char *text, char *ret_address, size_t size, const char **ret_port)
 {
 	const char *end = NULL, *colon = strrchr(text, ':');
@@ -91,10 +93,8 @@ struct version_key version_key_split(void *parent, const char *key)
 	if (bar)
 		*bar = '\0';
 	parts.port = bar ? bar + 1 : NULL;
+	/* What follows tells two meanings of one name apart; nobody reads it. */
 	if (bar)
 		parts.port[strcspn(parts.port, "|#")] = '\0';
-	bar = parts.port ? strchr(parts.port, '#') : NULL;
-	if (bar)
-		*bar = '\0'; /* what follows tells two meanings of one name apart; nobody reads it */
 	return parts;
 }

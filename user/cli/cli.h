@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every command of `sluice` stands on: its row in the table, the words and options it was given, the node it opens
- * and the way it ends. A command is one file; it knows this header and never another command.
+ * What every command of `sluice` stands on: its row in the table, the words and options it was
+ * given, the node it opens and the way it ends. A command is one file; it knows this header and
+ * never another command.
  */
 #pragma once
 #include "../base/diag.h"
@@ -100,7 +101,10 @@ extern const struct option global_options[];
 extern const size_t global_option_count;
 extern const struct option dry_run_option;
 
-/* Fills in the command, its words and what the global options say. CLI_DONE, or CLI_USAGE with the reason in diags. */
+/*
+ * Fills in the command, its words and what the global options say. CLI_DONE, or CLI_USAGE with the
+ * reason in diags.
+ */
 int args_parse(struct cli *cli, int argc, char **argv);
 bool args_has(const struct args *args, const char *name);
 /* The last value given; NULL when there is none. */
@@ -133,8 +137,8 @@ int cli_open(struct cli *cli, void *parent, enum node_mode mode, struct node **r
 int cli_open_to_change(struct cli *cli, void *parent, struct node **ret_node);
 struct node_change cli_change(const struct cli *cli);
 /*
- * A plan warns of every service. After a change only those are shown that the change's summary names, and those of the
- * service of this title (NULL: none); the others are counted.
+ * A plan warns of every service. After a change only those are shown that the change's summary
+ * names, and those of the service of this title (NULL: none); the others are counted.
  */
 void cli_about(struct cli *cli, const char *summary, const char *title);
 /* Whether a finding belongs to what the command was about. */

@@ -9,8 +9,8 @@
 
 static const char **paths_collect(struct cli *cli, size_t *ret_count)
 {
-	const char **paths = talloc_array(cli, const char *,
-					  (unsigned)(cli->args.given_count + cli->args.word_count) + 1);
+	const char **paths = talloc_array(
+		cli, const char *, (unsigned)(cli->args.given_count + cli->args.word_count) + 1);
 	const char *path;
 	size_t at = 0, count = 0;
 
@@ -33,7 +33,8 @@ static int result_show(struct cli *cli, const struct input_result *input,
 	if (!output_is_table(cli)) {
 		json_object_set_new(tree, "applied", json_boolean(!cli->is_dry_run));
 		json_object_set_new(tree, "objects_taken", json_integer((json_int_t)input->taken));
-		json_object_set_new(tree, "objects_passed", json_integer((json_int_t)input->passed));
+		json_object_set_new(tree, "objects_passed",
+				    json_integer((json_int_t)input->passed));
 		json_object_set_new(tree, "diagnostics", json_diags(cli->diags));
 		return output_tree(cli, tree);
 	}
@@ -70,8 +71,8 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 		return exit;
 	errors = cli->diags->errors;
 	err = input_apply(scratch, texts, count,
-			  args_has(&cli->args, "replace") ? INPUT_REPLACE : INPUT_MERGE, node->model,
-			  node->inventory, cli->diags, &input);
+			  args_has(&cli->args, "replace") ? INPUT_REPLACE : INPUT_MERGE,
+			  node->model, node->inventory, cli->diags, &input);
 	if (!err)
 		err = node_commit(node, input.model, input.inventory, &change, cli->diags, scratch,
 				  &result);
@@ -108,9 +109,10 @@ const struct command command_apply = {
 	.name = "apply",
 	.usage = "-f FILE|FOLDER|- ... [--replace] [--dry-run]",
 	.summary = "Take Istio, Kubernetes and Gateway API YAML or JSON as the configuration",
-	.text = "Objects replace those of the same kind, namespace and name; the rest stays. The input is\n"
-		"taken whole or refused whole. All of it becomes visible in one store, as one new revision;\n"
-		"an input that changes no intents makes none, and updates endpoints alone.",
+	.text = "Objects replace those of the same kind, namespace and name; the rest\n"
+		"stays. The input is taken whole or refused whole. All of it becomes\n"
+		"visible in one store, as one new revision; an input that changes no\n"
+		"intents makes none, and updates endpoints alone.",
 	.example = "sluice apply -f reviews.yaml --reason 'canary of v3'\n"
 		   "sluice apply -f rules/ --dry-run        # what would change\n"
 		   "sluice export | sluice apply --replace -f -",

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the shell's completion asks for while somebody types: it must say nothing but names, and never complain. */
+/*
+ * What the shell's completion asks for while somebody types: it must say nothing but names, and
+ * never complain.
+ */
 #include "cli.h"
 
 #include "../base/cleanup.h"

@@ -54,9 +54,12 @@ static void valued_print(const struct cli *cli)
 static void head_print(const struct cli *cli)
 {
 	printf("# bash completion of sluice; made by `sluice completion bash`\n"
+	       "_sluice_among() { COMPREPLY=($(compgen -W \"$1\" -- \"$current\")); }\n"
+	       "_sluice_names() { sluice \"${node[@]}\" __complete \"$@\" 2>/dev/null; }\n"
 	       "_sluice()\n"
 	       "{\n"
-	       "\tlocal current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+	       "\tlocal current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
+	       "\tlocal previous=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
 	       "\tlocal command= first= has_services= has_files= options= words=() i\n"
 	       "\tlocal node=()\n");
 	valued_print(cli);
@@ -83,32 +86,29 @@ static void tail_print(const struct cli *cli)
 {
 	printf("\tesac\n"
 	       "\tcase $previous in\n"
-	       "\t-o | --output) COMPREPLY=($(compgen -W \"table json yaml\" -- \"$current\")); return ;;\n"
+	       "\t-o | --output) _sluice_among \"table json yaml\"; return ;;\n"
 	       "\t-f | --file) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n"
 	       "\t--state | --pins) COMPREPLY=($(compgen -d -- \"$current\")); return ;;\n"
-	       "\t--to) COMPREPLY=($(compgen -W \"$(sluice \"${node[@]}\" __complete revisions 2>/dev/null)\" "
-	       "-- \"$current\")); return ;;\n"
+	       "\t--to) _sluice_among \"$(_sluice_names revisions)\"; return ;;\n"
 	       "\tesac\n"
 	       "\tif [[ $current == -* ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"$options\" -- \"$current\"))\n"
+	       "\t\t_sluice_among \"$options\"\n"
 	       "\telif [[ -z $command ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"");
+	       "\t\t_sluice_among \"");
 	for (size_t i = 0; i < cli->command_count; i++) {
 		if (!(cli->commands[i].flags & COMMAND_HIDDEN))
 			printf("%s%s", i ? " " : "", cli->commands[i].name);
 	}
-	printf("\" -- \"$current\"))\n"
+	printf("\"\n"
 	       "\telif [[ -n $first && ${#words[@]} -eq 0 ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"$first\" -- \"$current\"))\n"
+	       "\t\t_sluice_among \"$first\"\n"
 	       "\telif [[ $command == weight && ${#words[@]} -gt 0 ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"$(sluice \"${node[@]}\" __complete versions \"${words[0]}\" "
-	       "2>/dev/null)\" -- \"$current\"))\n"
+	       "\t\t_sluice_among \"$(_sluice_names versions \"${words[0]}\")\"\n"
 	       "\t\tcompopt -o nospace\n"
 	       "\telif [[ -n $has_files ]]; then\n"
 	       "\t\tCOMPREPLY=($(compgen -f -- \"$current\"))\n"
 	       "\telif [[ -n $has_services ]]; then\n"
-	       "\t\tCOMPREPLY=($(compgen -W \"$(sluice \"${node[@]}\" __complete services 2>/dev/null)\" "
-	       "-- \"$current\"))\n"
+	       "\t\t_sluice_among \"$(_sluice_names services)\"\n"
 	       "\tfi\n"
 	       "}\n"
 	       "complete -F _sluice sluice\n");

@@ -120,8 +120,9 @@ const struct command command_detach = {
 	.name = "detach",
 	.usage = "[--dry-run]",
 	.summary = "Take the data plane off this node: detach every door, remove every pin",
-	.text = "Asks nothing. Revisions and endpoints stay on disk; a sluiced that starts later brings them\n"
-		"back. Connections that are split at this moment lose their way: packets pass untouched.",
+	.text = "Asks nothing. Revisions and endpoints stay on disk; a sluiced that starts\n"
+		"later brings them back. Connections that are split at this moment lose\n"
+		"their way: packets pass untouched.",
 	.example = "sluice detach --dry-run   # what would go\n"
 		   "sluice detach",
 	.flags = COMMAND_CHANGES,

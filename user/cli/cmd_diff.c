@@ -14,7 +14,10 @@ struct side {
 	struct model *model;
 };
 
-/* The revision that was active when this one was made; 0 when there was none, or when it is not on disk. */
+/*
+ * The revision that was active when this one was made; 0 when there was none, or when it is not on
+ * disk.
+ */
 static uint32_t parent_of(struct cli *cli, void *scratch, const struct node *node, uint32_t number)
 {
 	struct store_revision revision;
@@ -149,8 +152,8 @@ static void show(const struct cli *cli, const json_t *tree, uint32_t from, uint3
 
 static int compare(struct cli *cli, void *scratch, const struct side *from, const struct side *to)
 {
-	_cleanup_json_ json_t *tree = json_pack("{s:I, s:I}", "from", (json_int_t)from->number, "to",
-						(json_int_t)to->number);
+	_cleanup_json_ json_t *tree = json_pack("{s:I, s:I}", "from", (json_int_t)from->number,
+						"to", (json_int_t)to->number);
 	json_t *services = json_array();
 	char *changes = NULL;
 
@@ -195,8 +198,8 @@ const struct command command_diff = {
 	.name = "diff",
 	.usage = "[A] [B]",
 	.summary = "Show what lies between two revisions",
-	.text = "Without arguments: from the revision before the active one to the active one. With A alone:\n"
-		"from A to the active one.",
+	.text = "Without arguments: from the revision before the active one to the active\n"
+		"one. With A alone: from A to the active one.",
 	.example = "sluice diff            # what did the last change do?\n"
 		   "sluice diff 41 44",
 	.words_max = 2,

@@ -34,7 +34,8 @@ static int labels_parse(struct cli *cli, void *memory, struct label_list *labels
 		const char *equals = strchr(text, '=');
 
 		if (!equals || equals == text)
-			return cli_fail(cli, CLI_USAGE, "--label \"%s\"; allowed is KEY=VALUE", text);
+			return cli_fail(cli, CLI_USAGE, "--label \"%s\"; allowed is KEY=VALUE",
+					text);
 		labels->list[labels->count++] = (struct label){
 			talloc_strndup(memory, text, (size_t)(equals - text)),
 			talloc_strdup(memory, equals + 1),
@@ -63,10 +64,11 @@ static int port_unclear(struct cli *cli, const struct request *request)
 	for (size_t i = 0; list && i < request->service->port_count; i++)
 		list = talloc_asprintf_append(list, "%s%u", i ? ", " : "",
 					      target_of(&request->service->ports[i]));
-	return cli_fail(cli, CLI_REFUSED,
-			"%s has several ports, and none of them leads to port %u; leave the port out "
-			"to serve all of them, or give one of %s", request->service->host,
-			request->port, list ? list : "");
+	return cli_fail(
+		cli, CLI_REFUSED,
+		"%s has several ports, and none of them leads to port %u; leave the port out "
+		"to serve all of them, or give one of %s",
+		request->service->host, request->port, list ? list : "");
 }
 
 /* Names pair an endpoint's port with the service's, where there are several. */
@@ -155,9 +157,10 @@ static int remove_endpoint(struct cli *cli, struct request *request)
 		return CLI_DONE;
 	if (!source)
 		return unknown(cli, request);
-	return cli_fail(cli, CLI_REFUSED,
-			"%s comes from %s, which would bring it back; use `sluice endpoint drain %s %s`",
-			request->text, source, request->service->name, request->text);
+	return cli_fail(
+		cli, CLI_REFUSED,
+		"%s comes from %s, which would bring it back; use `sluice endpoint drain %s %s`",
+		request->text, source, request->service->name, request->text);
 }
 
 static int drain(struct cli *cli, struct request *request)
@@ -235,7 +238,8 @@ static int result_show(struct cli *cli, const struct request *request,
 	return output_tree(cli, tree);
 }
 
-static int request_commit(struct cli *cli, void *scratch, struct node *node, struct request *request)
+static int request_commit(struct cli *cli, void *scratch, struct node *node,
+			  struct request *request)
 {
 	struct node_change change = cli_change(cli);
 	struct node_result result;
@@ -291,7 +295,8 @@ const struct command command_endpoint = {
 	.name = "endpoint",
 	.usage = "add|remove|drain SERVICE ADDRESS[:PORT] [--label KEY=VALUE] ...",
 	.summary = "Add, remove or drain an endpoint by hand",
-	.text = "Endpoints are no part of a revision: this makes none, and no rollback undoes it.",
+	.text = "Endpoints are no part of a revision: this makes none, and no rollback\n"
+		"undoes it.",
 	.example = "sluice endpoint add reviews 10.0.0.9:9080 --label version=v3\n"
 		   "sluice endpoint drain reviews 10.0.0.7\n"
 		   "sluice endpoint drain --undo reviews 10.0.0.7",

@@ -22,7 +22,8 @@ struct story {
 
 /* --- what was asked --- */
 
-static int connection_parse(struct cli *cli, struct kernel_connection *connection, bool *ret_has_port)
+static int connection_parse(struct cli *cli, struct kernel_connection *connection,
+			    bool *ret_has_port)
 {
 	const struct args *args = &cli->args;
 	bool has_port;
@@ -33,8 +34,10 @@ static int connection_parse(struct cli *cli, struct kernel_connection *connectio
 				"10.0.0.1:40000 or [fd00::1]:40000", args->words[0]);
 	if (addr_port_parse(args->words[1], &connection->destination,
 			    &connection->destination_port, &has_port) || !has_port)
-		return cli_fail(cli, CLI_USAGE, "the destination \"%s\"; allowed is ADDRESS:PORT, as "
-				"in 10.96.0.10:80 or [fd00::1]:80", args->words[1]);
+		return cli_fail(cli, CLI_USAGE,
+				"the destination \"%s\"; allowed is ADDRESS:PORT, as "
+				"in 10.96.0.10:80 or [fd00::1]:80",
+				args->words[1]);
 	if (connection->source.family != connection->destination.family)
 		return cli_fail(cli, CLI_USAGE, "%s and %s are not of one address family",
 				args->words[0], args->words[1]);
@@ -48,7 +51,10 @@ static int connection_parse(struct cli *cli, struct kernel_connection *connectio
 			args->words[2]);
 }
 
-/* The rule of the plan that the tables' rule comes from: those with a source come first, in the same order. */
+/*
+ * The rule of the plan that the tables' rule comes from: those with a source come first, in the
+ * same order.
+ */
 static const struct plan_rule *rule_of(const struct story *story)
 {
 	const struct plan_service *service = story->service;
@@ -98,7 +104,10 @@ static json_t *version_tree(const struct kernel *kernel, uint32_t index)
 	return json_text(kernel_version(kernel, index)->key);
 }
 
-/* By the plan's name for it; the kernel cuts long keys, so that a key may have to be looked for the other way round. */
+/*
+ * By the plan's name for it; the kernel cuts long keys, so that a key may have to be looked for the
+ * other way round.
+ */
 static json_t *version_name_tree(const struct story *story, uint32_t index)
 {
 	const struct kernel *kernel = story->node->kernel;
@@ -264,9 +273,9 @@ static void flow_print(const struct cli *cli, const json_t *tree)
 		return;
 	}
 	step_print(cli, "live flow",
-		   "%s, version %s, revision %" JSON_INTEGER_FORMAT ", opened %.0f s ago, seen %.0f s "
-		   "ago%s%s", field(flow, "endpoint"), field(flow, "version"),
-		   number(flow, "revision"),
+		   "%s, version %s, revision %" JSON_INTEGER_FORMAT
+		   ", opened %.0f s ago, seen %.0f s ago%s%s",
+		   field(flow, "endpoint"), field(flow, "version"), number(flow, "revision"),
 		   json_real_value(json_object_get(flow, "opened_seconds_ago")),
 		   json_real_value(json_object_get(flow, "seen_seconds_ago")),
 		   json_is_true(json_object_get(flow, "answered")) ? "" : ", not answered",
@@ -308,7 +317,10 @@ static int story_open(struct cli *cli, struct story *story)
 			story->service ? story->service->name : "");
 }
 
-/* Whether every split of the service looks at the client's address alone, so that the port does not matter. */
+/*
+ * Whether every split of the service looks at the client's address alone, so that the port does not
+ * matter.
+ */
 static bool is_by_client(const struct story *story)
 {
 	for (size_t i = 0; story->service && i < story->service->rule_count; i++) {
@@ -329,14 +341,17 @@ static int explain_run(struct cli *cli)
 	if (!exit)
 		exit = story_open(cli, &story);
 	if (!exit && !has_port && !is_by_client(&story))
-		exit = cli_fail(cli, CLI_USAGE, "the source \"%s\" needs a port: this destination is "
-				"not split by client address", cli->args.words[0]);
+		exit = cli_fail(cli, CLI_USAGE,
+				"the source \"%s\" needs a port: this destination is "
+				"not split by client address",
+				cli->args.words[0]);
 	if (exit)
 		return exit;
 	err = kernel_explain(story.node->kernel, &story.connection, &story.explain);
 	if (err)
 		return cli_fail(cli, CLI_FAILED, "cannot walk the tables: %s",
-				err == -EUCLEAN ? "one of them points outside itself" : strerror(-err));
+				err == -EUCLEAN ? "one of them points outside itself"
+						: strerror(-err));
 	story_tell(&story);
 	return story_show(cli, tree);
 }
@@ -345,8 +360,8 @@ const struct command command_explain = {
 	.name = "explain",
 	.usage = "SOURCE:PORT DESTINATION:PORT [tcp|udp]",
 	.summary = "Say where a connection goes and why: rule, slot, version, endpoint, live flow",
-	.text = "Walks the kernel's own tables with the code that the doors run. The source port may be left\n"
-		"out where the client's address alone decides.",
+	.text = "Walks the kernel's own tables with the code that the doors run. The source\n"
+		"port may be left out where the client's address alone decides.",
 	.example = "sluice explain 10.0.0.7:40000 10.96.0.10:80\n"
 		   "sluice explain '[fd00::7]:5000' '[fd00::10]:53' udp",
 	.words_min = 2,

@@ -29,7 +29,8 @@ static int list_print(struct cli *cli, const char *text)
 	return output_tree(cli, tree);
 }
 
-static int model_of(struct cli *cli, void *scratch, struct node *node, const struct model **ret_model)
+static int model_of(struct cli *cli, void *scratch, struct node *node,
+		    const struct model **ret_model)
 {
 	const char *typed = cli->args.word_count ? cli->args.words[0] : NULL;
 	struct model *model = node->model;
@@ -65,7 +66,8 @@ static int export_run(struct cli *cli)
 		text = err ? text : talloc_strdup_append(text, endpoints);
 	}
 	if (err || !text)
-		return cli_fail(cli, CLI_FAILED, "cannot export: %s", strerror(err ? -err : ENOMEM));
+		return cli_fail(cli, CLI_FAILED, "cannot export: %s",
+				strerror(err ? -err : ENOMEM));
 	return cli->format == CLI_JSON ? list_print(cli, text) : text_print(cli, text);
 }
 
@@ -77,9 +79,11 @@ const struct command command_export = {
 	.name = "export",
 	.usage = "[REVISION] [--endpoints]",
 	.summary = "Print the active revision as YAML that `apply` takes back unchanged",
-	.text = "With REVISION, one of the history. -o json prints a Kubernetes List of the same objects.",
-	.example = "sluice export > backup.yaml\n"
-		   "sluice apply --replace -f backup.yaml   # the same digest, hence no new revision",
+	.text = "With REVISION, one of the history. -o json prints a Kubernetes List of the\n"
+		"same objects.",
+	.example =
+		"sluice export > backup.yaml\n"
+		"sluice apply --replace -f backup.yaml   # the same digest, hence no new revision",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.words_max = 1,

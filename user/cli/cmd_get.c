@@ -64,7 +64,8 @@ static int seconds_parse(struct cli *cli, unsigned *ret_seconds)
 	uint64_t seconds = 0;
 
 	if (text && number_parse(text, 1, 86400, &seconds))
-		return cli_fail(cli, CLI_USAGE, "--for \"%s\"; allowed are 1 to 86400 seconds", text);
+		return cli_fail(cli, CLI_USAGE, "--for \"%s\"; allowed are 1 to 86400 seconds",
+				text);
 	if (seconds && strcmp(cli->args.words[0], "splits"))
 		return cli_fail(cli, CLI_USAGE, "--for is for splits alone");
 	*ret_seconds = (unsigned)seconds;
@@ -122,8 +123,9 @@ const struct command command_get = {
 	.name = "get",
 	.usage = "services|versions|endpoints|splits [SERVICE]",
 	.summary = "List what the active revision has and what the kernel counted",
-	.text = "The measured share of a version is its part of the connections opened since the last flip, or\n"
-		"in the time of --for, with the interval that holds the true share in 95 of 100 cases.",
+	.text = "The measured share of a version is its part of the connections opened\n"
+		"since the last flip, or in the time of --for, with the interval that holds\n"
+		"the true share in 95 of 100 cases.",
 	.example = "sluice get services\n"
 		   "sluice get splits reviews --for 10\n"
 		   "sluice get endpoints -o json | jq '.endpoints[] | select(.state != \"ready\")'",

@@ -23,8 +23,9 @@ static json_t *revision_tree(const struct node *node, const struct store_revisio
 			json_text(revision->reason), "digest", json_digest(revision->digest),
 			"active", is_active, "hot", is_hot, "state",
 			is_active ? "active" : is_hot ? "hot" : "on disk");
-	json_object_set_new(row, "changed", count > 1 ? json_sprintf("%s (+%zu more)", first, count - 1) :
-							json_text(first));
+	json_object_set_new(row, "changed",
+			    count > 1 ? json_sprintf("%s (+%zu more)", first, count - 1)
+				      : json_text(first));
 	json_object_set_new(row, "changes", changes);
 	return row;
 }
@@ -61,7 +62,8 @@ static int history_run(struct cli *cli)
 	int exit, err;
 
 	if (text && number_parse(text, 0, UINT32_MAX, &limit))
-		return cli_fail(cli, CLI_USAGE, "--limit \"%s\"; allowed is a number, 0 for all", text);
+		return cli_fail(cli, CLI_USAGE, "--limit \"%s\"; allowed is a number, 0 for all",
+				text);
 	cli->node.lazy = true;
 	exit = cli_open(cli, scratch, NODE_READ, &node);
 	if (exit)
@@ -81,10 +83,12 @@ const struct command command_history = {
 	.name = "history",
 	.usage = "[--limit NUMBER]",
 	.summary = "List the revisions, newest first: who, when, why, what changed",
-	.text = "A hot revision is in the kernel: going back to it is one store. One that is on disk alone is\n"
-		"rebuilt first. `sluice diff A B` shows what lies between two of them.",
-	.example = "sluice history\n"
-		   "sluice history --limit 0 -o json | jq '.revisions[] | select(.author == \"ci\")'",
+	.text = "A hot revision is in the kernel: going back to it is one store. One that\n"
+		"is on disk alone is rebuilt first. `sluice diff A B` shows what lies\n"
+		"between two of them.",
+	.example =
+		"sluice history\n"
+		"sluice history --limit 0 -o json | jq '.revisions[] | select(.author == \"ci\")'",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 	.run = history_run,

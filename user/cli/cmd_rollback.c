@@ -6,7 +6,9 @@
 
 #include <errno.h>
 
-/* A service that the active revision no longer has is looked for where its rules would come from. */
+/*
+ * A service that the active revision no longer has is looked for where its rules would come from.
+ */
 static int host_find(struct cli *cli, void *scratch, struct node *node, uint32_t number,
 		     const char **ret_host)
 {
@@ -74,7 +76,10 @@ static void summary_make(struct node *node, void *scratch, uint32_t before,
 	model_diff(scratch, from, to, &result->summary);
 }
 
-/* A revision that was named and is not there is refused; that there is nothing to go back to is a failure. */
+/*
+ * A revision that was named and is not there is refused; that there is nothing to go back to is a
+ * failure.
+ */
 static int fail(struct cli *cli, int err, size_t errors, uint32_t number)
 {
 	cli_failed(cli, err, errors, "cannot roll back");
@@ -130,10 +135,11 @@ const struct command command_rollback = {
 	.name = "rollback",
 	.usage = "[SERVICE] [--to REVISION] [--dry-run]",
 	.summary = "Take back the last change, of the whole node or of one service",
-	.text = "Without SERVICE the whole node flips to the revision that was active before, by one store;\n"
-		"twice toggles. A revision that has left the kernel is rebuilt from disk first. With SERVICE\n"
-		"that service gets the rules it had before they last changed, as a new revision. Endpoints are\n"
-		"never rolled back, and no live connection moves.",
+	.text = "Without SERVICE the whole node flips to the revision that was active\n"
+		"before, by one store; twice toggles. A revision that has left the kernel\n"
+		"is rebuilt from disk first. With SERVICE that service gets the rules it\n"
+		"had before they last changed, as a new revision. Endpoints are never\n"
+		"rolled back, and no live connection moves.",
 	.example = "sluice rollback                  # the whole node, at once\n"
 		   "sluice rollback reviews          # one service\n"
 		   "sluice rollback --to 41 --reason 'as before the weekend'",

@@ -71,7 +71,8 @@ static void rate_set(json_t *row, const char *name, uint64_t before, uint64_t no
 	json_object_set_new(row, name, json_real(seconds > 0 ? (double)more / seconds : 0));
 }
 
-static json_t *counters_tree(const struct snapshot *before, const struct snapshot *now, bool has_all)
+static json_t *counters_tree(const struct snapshot *before, const struct snapshot *now,
+			     bool has_all)
 {
 	json_t *list = json_array();
 
@@ -143,7 +144,10 @@ static const struct plan_version **names_find(const struct view *view)
 	return names;
 }
 
-/* The key is the plan's where there is one, since the kernel cuts long ones. Returns whether it is of the host asked for. */
+/*
+ * The key is the plan's where there is one, since the kernel cuts long ones. Returns whether it is
+ * of the host asked for.
+ */
 static bool names_set(const struct view *view, const struct plan_version *version, const char *cut,
 		      json_t *row)
 {
@@ -252,7 +256,10 @@ static int view_show(struct cli *cli, const struct view *view, const struct snap
 	return stats_show(cli, tree, before != NULL);
 }
 
-/* Opened anew each time: a watcher must see a changed configuration, and that the data plane is gone. */
+/*
+ * Opened anew each time: a watcher must see a changed configuration, and that the data plane is
+ * gone.
+ */
 static int round_run(struct cli *cli, struct stats *stats, bool is_watching)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL), *memory = talloc_new(NULL);
@@ -320,17 +327,18 @@ static int stats_run(struct cli *cli)
 }
 
 static const struct option options[] = {
-	{ "watch", 'w', "[SECONDS]", "again and again, with rates, until interrupted (default: 1)" },
+	{ "watch", 'w', "[SECONDS]", "again and again with rates, until interrupted (default: 1)" },
 	{ "all", 'a', NULL, "counters that are zero as well" },
 };
 
 const struct command command_stats = {
 	.name = "stats",
 	.usage = "[SERVICE] [--watch [SECONDS]] [--all]",
-	.summary = "Print what the kernel counted: verdicts by door, and each version's connections",
-	.text = "The doors are xdp and tc (packets that come in) and out (replies that leave). P50 and P99 are\n"
-		"of the time that an endpoint takes to answer a SYN, out of a histogram with powers of two.\n"
-		"With --watch they are of the last interval.",
+	.summary = "Print what the kernel counted: verdicts by door, connections by version",
+	.text = "The doors are xdp and tc (packets that come in) and out (replies that\n"
+		"leave). P50 and P99 are of the time that an endpoint takes to answer a\n"
+		"SYN, out of a histogram with powers of two. With --watch they are of the\n"
+		"last interval.",
 	.example = "sluice stats\n"
 		   "sluice stats reviews --watch 2\n"
 		   "sluice stats --all -o json",

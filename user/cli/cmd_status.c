@@ -66,7 +66,10 @@ static void fill_collect(struct status *status)
 		json_array_append_new(maps, json_pack("{s:s, s:I, s:I, s:f}", "map", fills[i].map,
 						      "used", (json_int_t)fills[i].used, "size",
 						      (json_int_t)fills[i].size, "fill", part));
-		/* The directory of revisions is always full, sooner or later: the oldest makes room. */
+		/*
+		 * The directory of revisions is always full, sooner or later: the oldest makes
+		 * room.
+		 */
 		if (part >= 0.9 && strcmp(fills[i].map, "revisions"))
 			warn(status, false, "the map %s is %.0f %% full", fills[i].map, 100 * part);
 	}
@@ -101,12 +104,13 @@ static void pointers_compare(struct status *status)
 	json_object_set_new(status->tree, "previous_revision", json_integer(previous));
 	if (active != obeyed)
 		warn(status, true,
-		     "the active word says %u, which is not hot: the doors obey revision %u", active,
-		     obeyed);
+		     "the active word says %u, which is not hot: the doors obey revision %u",
+		     active, obeyed);
 	else if (disk != active)
 		warn(status, false,
-		     "the kernel obeys revision %u, the disk says %u: somebody flipped by hand; the "
-		     "kernel counts, and the next change or the agent writes it down", active, disk);
+		     "the kernel obeys revision %u, the disk says %u: flipped by hand; the "
+		     "kernel counts, and the next change or the agent writes it down",
+		     active, disk);
 }
 
 static void digest_compare(struct status *status, const uint8_t *digest)
@@ -147,17 +151,19 @@ static void drift_collect(struct status *status)
 	for (size_t i = 0; i < found->count && count > 0; i++)
 		json_array_append_new(drift, json_text(found->list[i].text));
 	if (count > 0)
-		warn(status, true, "%d table%s differ%s from what they should be (drift); the agent "
-		     "repairs them, or `sluice apply` of the same rules", count,
-		     count == 1 ? "" : "s", count == 1 ? "s" : "");
+		warn(status, true,
+		     "%d table%s differ%s from what they should be (drift); the agent "
+		     "repairs them, or `sluice apply` of the same rules",
+		     count, count == 1 ? "" : "s", count == 1 ? "s" : "");
 }
 
 static void collect(struct cli *cli, struct status *status)
 {
 	const uint8_t *digest;
 
-	json_object_set_new(status->tree, "state_dir",
-			    json_text(cli->node.state_dir ? cli->node.state_dir : STORE_DIR_DEFAULT));
+	json_object_set_new(
+		status->tree, "state_dir",
+		json_text(cli->node.state_dir ? cli->node.state_dir : STORE_DIR_DEFAULT));
 	json_object_set_new(status->tree, "pin_dir",
 			    json_text(cli->node.pin_dir ? cli->node.pin_dir : SL_PIN_DIR));
 	json_object_set_new(status->tree, "data_plane", json_boolean(status->node->kernel != NULL));
@@ -166,7 +172,8 @@ static void collect(struct cli *cli, struct status *status)
 	if (!status->node->kernel) {
 		json_object_set_new(status->tree, "disk_revision",
 				    json_integer(status->node->active));
-		warn(status, true, "no data plane on this node: start sluiced, or look with --pins");
+		warn(status, true,
+		     "no data plane on this node: start sluiced, or look with --pins");
 		return;
 	}
 	pointers_compare(status);
@@ -243,8 +250,9 @@ const struct command command_status = {
 	.name = "status",
 	.usage = "[-o table|json|yaml]",
 	.summary = "Say how the data plane of this node is",
-	.text = "Devices and their doors, the active revision, how full the maps are, and whether the tables\n"
-		"are what they should be. Exit code 0: healthy; 1: no data plane, or drift.",
+	.text = "Devices and their doors, the active revision, how full the maps are, and\n"
+		"whether the tables are what they should be. Exit code 0: healthy; 1: no\n"
+		"data plane, or drift.",
 	.example = "sluice status\n"
 		   "sluice status -o json | jq .active_revision",
 	.run = status_run,

@@ -159,9 +159,10 @@ const struct command command_weight = {
 	.name = "weight",
 	.usage = "SERVICE VERSION=WEIGHT ... [--rule NAME|INDEX] [--dry-run]",
 	.summary = "Set the split of a service, as a new revision",
-	.text = "Versions are the subsets of the service's DestinationRule; HOST/SUBSET is one of another host,\n"
-		"HOST alone is a whole host. Those named get these weights, all others of the rule get 0. The\n"
-		"share of a version is its weight divided by the sum: weights need not sum to 100.",
+	.text = "Versions are the subsets of the service's DestinationRule; HOST/SUBSET is\n"
+		"one of another host, HOST alone is a whole host. Those named get these\n"
+		"weights, all others of the rule get 0. The share of a version is its\n"
+		"weight divided by the sum: weights need not sum to 100.",
 	.example = "sluice weight reviews v1=90 v3=10 --reason 'v3 to a tenth'\n"
 		   "sluice weight reviews.prod v3=1      # all to v3",
 	.options = options,

@@ -65,7 +65,7 @@ void cli_about(struct cli *cli, const char *summary, const char *title)
 	cli->about_title = talloc_strdup(cli, title ? title : "");
 }
 
-/* Is the name a word of the text, and not a part of a longer one? "reviews" is in "~ reviews.default: reviews/v1". */
+/* Is the name a word of the text, as "reviews" is of "~ reviews.default: reviews/v1"? */
 static bool has_word(const char *text, const char *name, size_t size)
 {
 	for (const char *at = text; size && (at = memmem(at, strlen(at), name, size)); at++) {
@@ -144,10 +144,12 @@ static int service_unknown(struct cli *cli, const struct model *model, const cha
 	if (names)
 		nearest = cli_nearest(typed, names, count);
 	if (nearest)
-		return cli_fail(cli, CLI_REFUSED, "there is no service \"%s\"; the nearest is \"%s\"",
-				typed, nearest);
+		return cli_fail(cli, CLI_REFUSED,
+				"there is no service \"%s\"; the nearest is \"%s\"", typed,
+				nearest);
 	return cli_fail(cli, CLI_REFUSED,
-			"there is no service \"%s\"; `sluice get services` lists what there is", typed);
+			"there is no service \"%s\"; `sluice get services` lists what there is",
+			typed);
 }
 
 int cli_service(struct cli *cli, const struct model *model, const char *typed,

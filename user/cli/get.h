@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `get` and `stats` look at; and what `get` lists: one collector a kind, each filling a list of rows. */
+/*
+ * What `get` and `stats` look at; and what `get` lists: one collector a kind, each filling a list
+ * of rows.
+ */
 #pragma once
 #include "address.h"
 #include "output.h"

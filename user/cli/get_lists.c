@@ -103,13 +103,13 @@ int versions_collect(const struct view *view, json_t *list)
 			continue;
 		for (size_t e = 0; e < version->endpoint_count; e++)
 			ready += version->endpoints[e].weight > 0;
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s?, s:I, s:I, s:o, s:s}", "service",
-					version->service, "version", version->name, "port", key.port,
-					"ready", ready, "known",
-					(json_int_t)version->endpoint_count, "connections",
-					connections_tree(view, counts, version->key), "key",
-					version->key));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s?, s:I, s:I, s:o, s:s}", "service",
+						version->service, "version", version->name, "port",
+						key.port, "ready", ready, "known",
+						(json_int_t)version->endpoint_count, "connections",
+						connections_tree(view, counts, version->key), "key",
+						version->key));
 	}
 	return CLI_DONE;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * Connections that each version of the plan has been given, since the last flip or since ever; NULL without a data
- * plane.
+ * Connections that each version of the plan has been given, since the last flip or since ever; NULL
+ * without a data plane.
  */
 static uint64_t *opened_read(const struct view *view, bool is_since_flip)
 {
@@ -97,14 +97,14 @@ static void split_append(const struct view *view, const struct plan_service *ser
 
 		if (rule->source.addr.family)
 			prefix_format(&rule->source, source);
-		row = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:I, s:f}", "service", service->name,
-				"host", service->host, "port",
-				json_sprintf("%u/%s", service->port,
-					     protocol_name(service->protocol)), "rule", rule->name,
-				"client", *source ? json_string(source) : json_null(), "version",
-				version_tree(service, version), "weight",
-				(json_int_t)split->weights[i], "share",
-				sum ? split->weights[i] / sum : 0.0);
+		row = json_pack(
+			"{s:s, s:s, s:o, s:s, s:o, s:o, s:I, s:f}", "service", service->name,
+			"host", service->host, "port",
+			json_sprintf("%u/%s", service->port, protocol_name(service->protocol)),
+			"rule", rule->name, "client", *source ? json_string(source) : json_null(),
+			"version", version_tree(service, version), "weight",
+			(json_int_t)split->weights[i], "share",
+			sum ? split->weights[i] / sum : 0.0);
 		measured_set(row, opened, split, i);
 		json_array_append_new(list, row);
 	}

@@ -65,7 +65,8 @@ void help_print_all(const struct cli *cli, FILE *out)
 		     "\ncommands:\n");
 	for (size_t i = 0; i < cli->command_count; i++) {
 		if (!(cli->commands[i].flags & COMMAND_HIDDEN))
-			fprintf(out, "  %-12s %s\n", cli->commands[i].name, cli->commands[i].summary);
+			fprintf(out, "  %-12s %s\n", cli->commands[i].name,
+				cli->commands[i].summary);
 	}
 	fprintf(out, "\noptions, before or after the command:\n");
 	for (size_t i = 0; i < global_option_count; i++)

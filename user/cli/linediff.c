@@ -57,7 +57,8 @@ static uint16_t *table_fill(const struct text *a, const struct text *b)
 
 	for (size_t i = table ? a->count : 0; i-- > 0;) {
 		for (size_t j = b->count; j-- > 0;) {
-			uint16_t down = table[(i + 1) * width + j], right = table[i * width + j + 1];
+			uint16_t down = table[(i + 1) * width + j];
+			uint16_t right = table[i * width + j + 1];
 
 			if (!strcmp(a->lines[i], b->lines[j]))
 				table[i * width + j] = table[(i + 1) * width + j + 1] + 1;
@@ -129,8 +130,8 @@ static const char *hunk_head(void *parent, const struct script *script, size_t a
 		size_a += script->list[i].mark != '+';
 		size_b += script->list[i].mark != '-';
 	}
-	return talloc_asprintf(parent, "@@ -%zu,%zu +%zu,%zu @@", size_a ? line_a : line_a - 1, size_a,
-			       size_b ? line_b : line_b - 1, size_b);
+	return talloc_asprintf(parent, "@@ -%zu,%zu +%zu,%zu @@", size_a ? line_a : line_a - 1,
+			       size_a, size_b ? line_b : line_b - 1, size_b);
 }
 
 static int hunks_write(void *parent, const struct script *script, struct script *ret_hunks)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A room of its own, since the tree that the input room calls a node is not the machine that we call one. */
+/*
+ * A room of its own, since the tree that the input room calls a node is not the machine that we
+ * call one.
+ */
 #include "../input/node.h"
 
 const char *cli_nearest(const char *typed, const char *const *names, size_t count);

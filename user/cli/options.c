@@ -19,7 +19,9 @@ const struct option global_options[] = {
 	{ "help", 'h', NULL, "this help" },
 };
 const size_t global_option_count = ARRAY_SIZE(global_options);
-const struct option dry_run_option = { "dry-run", 'n', NULL, "say what would change, change nothing" };
+const struct option dry_run_option = {
+	"dry-run", 'n', NULL, "say what would change, change nothing"
+};
 
 /* Every option that is allowed at this point of the line, one table after the other. */
 static const struct option *option_at(const struct command *command, size_t at)
@@ -35,7 +37,8 @@ static const struct option *option_at(const struct command *command, size_t at)
 										   NULL;
 }
 
-static const struct option *option_find(const struct command *command, const char *name, size_t size)
+static const struct option *option_find(const struct command *command, const char *name,
+					size_t size)
 {
 	const struct option *option;
 
@@ -93,7 +96,8 @@ static bool is_number(const char *text)
 }
 
 /* `value` is what stands in the same word, or NULL; `next` moves when the next word is used up. */
-static int option_take(struct cli *cli, const struct option *option, const char *value, char ***next)
+static int option_take(struct cli *cli, const struct option *option, const char *value,
+		       char ***next)
 {
 	bool may_lack = option->argument && option->argument[0] == '[';
 

@@ -25,7 +25,8 @@ int output_tree(struct cli *cli, const json_t *tree)
 	if (cli->format == CLI_YAML)
 		err = yaml_print(tree, stdout);
 	else
-		err = json_dumpf(tree, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) || putchar('\n') == EOF;
+		err = json_dumpf(tree, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
+		      putchar('\n') == EOF;
 	if (err || fflush(stdout))
 		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
 	return CLI_DONE;

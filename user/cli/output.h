@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command says: one JSON tree, printed as JSON, as YAML, or as tables that name which of its fields they show.
- * Only the tree is the interface for programs; tables are for people.
+ * What a command says: one JSON tree, printed as JSON, as YAML, or as tables that name which of its
+ * fields they show. Only the tree is the interface for programs; tables are for people.
  */
 #pragma once
 #include "cli.h"
@@ -32,7 +32,7 @@ struct column {
 
 /* A part of the tree as people see it. */
 struct section {
-	const char *list;    /* the tree's field with one object a row; NULL: the tree's own fields, one a line */
+	const char *list;    /* the tree's field with one object a row; NULL: its own fields, one a line */
 	const char *heading; /* NULL: none */
 	const char *empty;   /* what to print instead of a table without rows; NULL: nothing */
 	const struct column *columns;
@@ -42,19 +42,26 @@ struct section {
 #define SECTION(list_, heading_, empty_, columns_) \
 	{ list_, heading_, empty_, columns_, ARRAY_SIZE(columns_) }
 
-/* The tree in the format that was asked for. CLI_DONE; CLI_FAILED when it is NULL (no memory) or cannot be written. */
+/*
+ * The tree in the format that was asked for. CLI_DONE; CLI_FAILED when it is NULL (no memory) or
+ * cannot be written.
+ */
 int output_print(struct cli *cli, const json_t *tree, const struct section *sections, size_t count);
 /* The tree as JSON or YAML, when one of them was asked for. */
 bool output_is_table(const struct cli *cli);
 int output_tree(struct cli *cli, const json_t *tree);
 
 /* table.c: sections to a stream; the words as they are wide on a screen. */
-void table_print(const struct cli *cli, const json_t *tree, const struct section *section, FILE *out);
+void table_print(const struct cli *cli, const json_t *tree, const struct section *section,
+		 FILE *out);
 
 /* yaml_out.c: 0 or -EIO. */
 int yaml_print(const json_t *tree, FILE *out);
 
-/* Any text as JSON: what is no UTF-8 is replaced, so that no tree is lost for one bad byte. Null for NULL. */
+/*
+ * Any text as JSON: what is no UTF-8 is replaced, so that no tree is lost for one bad byte. Null
+ * for NULL.
+ */
 json_t *json_text(const char *text);
 /* The lines of a text as a list of texts. */
 json_t *json_lines(const char *text);

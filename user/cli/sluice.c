@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The command line of a node. It needs no agent: the same lock, the same pinned maps, the same state folder. */
+/*
+ * The command line of a node. It needs no agent: the same lock, the same pinned maps, the same
+ * state folder.
+ */
 #include "cli.h"
 
 #include "../base/cleanup.h"
@@ -26,8 +29,8 @@ static void environment_read(struct cli *cli)
 }
 
 /*
- * Notes are for those who ask, and so are warnings of services that the command was not about. They are left out here,
- * not where they are made, so that -o json has all.
+ * Notes are for those who ask, and so are warnings of services that the command was not about. They
+ * are left out here, not where they are made, so that -o json has all.
  */
 static void findings_print(const struct cli *cli)
 {
@@ -75,8 +78,8 @@ static int cli_run(struct cli *cli, int argc, char **argv)
 		exit = args_has(&cli->args, "help") ? help_run(cli) : cli->command->run(cli);
 	findings_print(cli);
 	if (exit == CLI_USAGE)
-		fprintf(stderr, "Try `sluice %s%s--help`.\n", cli->command ? cli->command->name : "",
-			cli->command ? " " : "");
+		fprintf(stderr, "Try `sluice %s%s--help`.\n",
+			cli->command ? cli->command->name : "", cli->command ? " " : "");
 	return exit;
 }
 

@@ -20,7 +20,10 @@ struct grid {
 	int *widths;
 };
 
-/* Code points, not bytes; control characters are replaced, since names and reasons come from anywhere. */
+/*
+ * Code points, not bytes; control characters are replaced, since names and reasons come from
+ * anywhere.
+ */
 static int text_width(char *text)
 {
 	int width = 0;
@@ -113,7 +116,8 @@ static char *scaled_text(void *parent, double value, double step, const char *co
 		value /= step;
 		unit++;
 	}
-	return talloc_asprintf(parent, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return talloc_asprintf(parent, unit && value < 100 ? "%.1f %s" : "%.0f %s", value,
+			       units[unit]);
 }
 
 static char *number_text(void *parent, enum column_kind kind, double value)
@@ -278,7 +282,8 @@ static void fields_print(const struct cli *cli, const json_t *tree, const struct
 	}
 }
 
-void table_print(const struct cli *cli, const json_t *tree, const struct section *section, FILE *out)
+void table_print(const struct cli *cli, const json_t *tree, const struct section *section,
+		 FILE *out)
 {
 	const json_t *list = section->list ? json_object_get(tree, section->list) : NULL;
 	bool is_empty = section->list && !json_array_size(list);

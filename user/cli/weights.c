@@ -21,14 +21,17 @@ int weight_parse(void *parent, const char *text, struct diags *diags, struct wei
 
 	if (!equals || equals == text)
 		return fail(diags, -EINVAL,
-			    talloc_asprintf(parent, "\"%s\" is no weight; allowed is VERSION=WEIGHT, "
-						    "as in v1=90", text));
+			    talloc_asprintf(parent,
+					    "\"%s\" is no weight; allowed is VERSION=WEIGHT, "
+					    "as in v1=90",
+					    text));
 	err = number_parse(equals + 1, 0, WEIGHT_MAX, &weight);
 	if (err)
 		return fail(diags, err,
-			    talloc_asprintf(parent, "the weight \"%s\" of \"%.*s\"; allowed are whole "
-						    "numbers from 0 to %u", equals + 1,
-					    (int)(equals - text), text, WEIGHT_MAX));
+			    talloc_asprintf(parent,
+					    "the weight \"%s\" of \"%.*s\"; allowed are whole "
+					    "numbers from 0 to %u",
+					    equals + 1, (int)(equals - text), text, WEIGHT_MAX));
 	ret_word->name = talloc_strndup(parent, text, (size_t)(equals - text));
 	ret_word->weight = (uint32_t)weight;
 	return ret_word->name ? 0 : -ENOMEM;
@@ -69,7 +72,8 @@ static int rule_named(const struct service *service, const char *name, struct di
 		return 0;
 	}
 	return fail(diags, -ENOENT,
-		    talloc_asprintf(scratch, "%s has no rule \"%s\"; it has: %s", service->host, name,
+		    talloc_asprintf(scratch, "%s has no rule \"%s\"; it has: %s", service->host,
+				    name,
 				    service->rule_count ? rule_list(scratch, service) : "none"));
 }
 
@@ -82,7 +86,10 @@ static bool is_one_split(const struct service *service)
 	       !rules[0].match_count && !rules[1].match_count;
 }
 
-/* As plan reads it: a port that nobody says anything about obeys the http rules, when there are any. */
+/*
+ * As plan reads it: a port that nobody says anything about obeys the http rules, when there are
+ * any.
+ */
 static void kinds_needed(const struct service *service, bool *ret_http, bool *ret_tcp)
 {
 	bool has_http = false, has_tcp = false;
@@ -99,7 +106,9 @@ static void kinds_needed(const struct service *service, bool *ret_http, bool *re
 	*ret_tcp = has_tcp || !has_http;
 }
 
-/* Rules for a service that has none: of the kinds that govern its ports, so that none is left out. */
+/*
+ * Rules for a service that has none: of the kinds that govern its ports, so that none is left out.
+ */
 static int rules_add(struct model *model, struct service *service)
 {
 	struct rule *rules = talloc_zero_array(model, struct rule, 2);
@@ -140,7 +149,8 @@ int weights_choose(struct model *model, struct service *service, const char *rul
 	}
 	return fail(diags, -ENOTUNIQ,
 		    talloc_asprintf(scratch, "%s has %zu rules; say which with --rule: %s",
-				    service->host, service->rule_count, rule_list(scratch, service)));
+				    service->host, service->rule_count,
+				    rule_list(scratch, service)));
 }
 
 /* --- which version --- */
@@ -158,7 +168,9 @@ static bool has_subset(const struct service *service, const char *name)
 	return false;
 }
 
-/* What the name may mean, for messages and the nearest: subsets, and destinations of other hosts. */
+/*
+ * What the name may mean, for messages and the nearest: subsets, and destinations of other hosts.
+ */
 static size_t names_collect(const struct service *service, const struct rule *rule, void *parent,
 			    const char **names)
 {

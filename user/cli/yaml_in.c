@@ -55,9 +55,9 @@ static json_t *node_tree(yaml_document_t *document, yaml_node_t *node)
 		yaml_node_t *key = yaml_document_get_node(document, pair->key);
 
 		if (key && key->type == YAML_SCALAR_NODE)
-			json_object_set_new(tree, (const char *)key->data.scalar.value,
-					    node_tree(document, yaml_document_get_node(document,
-										       pair->value)));
+			json_object_set_new(
+				tree, (const char *)key->data.scalar.value,
+				node_tree(document, yaml_document_get_node(document, pair->value)));
 	}
 	return tree;
 }

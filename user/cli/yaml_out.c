@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A JSON tree as YAML, so that a reader gets the same tree back: texts that look like something else are quoted. */
+/*
+ * A JSON tree as YAML, so that a reader gets the same tree back: texts that look like something
+ * else are quoted.
+ */
 #include "output.h"
 
 #include "../base/cleanup.h"
@@ -23,7 +26,10 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, yaml_scalar_s
 						 (int)strlen(text), is_plain, !is_plain, style));
 }
 
-/* Only a text that is beyond doubt goes without quotes: a letter first, and no word that means something. */
+/*
+ * Only a text that is beyond doubt goes without quotes: a letter first, and no word that means
+ * something.
+ */
 static bool is_plain_text(const char *text)
 {
 	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off",
