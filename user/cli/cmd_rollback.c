@@ -6,32 +6,6 @@
 
 #include <errno.h>
 
-/*
- * A service that the active revision no longer has is looked for where its rules would come from.
- */
-static int host_find(struct cli *cli, void *scratch, struct node *node, uint32_t number,
-		     const char **ret_host)
-{
-	const char *typed = cli->args.words[0];
-	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
-	struct model *other = node->model;
-	struct service *service;
-	uint32_t active, previous;
-	int err = model_service_resolve(node->model, typed, &service);
-
-	if (err == -ENOENT) {
-		if (!number && !store_active(node->store, &active, &previous))
-			number = previous;
-		if (number && unheard && node_model_at(node, scratch, number, unheard, &other))
-			other = node->model;
-		err = model_service_resolve(other, typed, &service);
-	}
-	if (err)
-		return cli_service(cli, other, typed, &service);
-	*ret_host = service->host;
-	return CLI_DONE;
-}
-
 /* A flip makes no revision, and yet it is what was asked for. */
 static void flip_print(const struct cli *cli, uint32_t before, const struct node_result *result)
 {
@@ -91,6 +65,7 @@ static int roll_back(struct cli *cli, uint32_t number)
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct node_change change = cli_change(cli);
 	struct node_result result;
+	struct service *service = NULL;
 	const char *host = NULL;
 	struct node *node;
 	size_t errors;
@@ -102,9 +77,12 @@ static int roll_back(struct cli *cli, uint32_t number)
 	exit = cli_open_to_change(cli, scratch, &node);
 	errors = cli->diags->errors;
 	if (!exit && cli->args.word_count)
-		exit = host_find(cli, scratch, node, number, &host);
+		exit = cli_service(cli, node->model, cli->args.words[0], &service);
 	if (exit)
 		return exit;
+	/* A change replaces the node's model, and what hangs from it. */
+	if (service)
+		host = talloc_strdup(scratch, service->host);
 	before = node->active;
 	if (host)
 		err = node_rollback_service(node, host, number, &change, cli->diags, scratch,

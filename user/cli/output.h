@@ -32,7 +32,7 @@ struct column {
 
 /* A part of the tree as people see it. */
 struct section {
-	const char *list;    /* the tree's field with one object a row; NULL: its own fields, one a line */
+	const char *list;    /* the field with an object a row; NULL: the tree's own fields */
 	const char *heading; /* NULL: none */
 	const char *empty;   /* what to print instead of a table without rows; NULL: nothing */
 	const struct column *columns;
