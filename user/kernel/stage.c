@@ -345,20 +345,25 @@ static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uin
 	return table_add(stage, ordinals, *ret_base, size, true);
 }
 
-static int split_table(struct stage *stage, const uint32_t *weights, size_t count,
+/* `only` is the one version that has a weight, or negative: it needs no table of thousands of equal slots. */
+static int split_table(struct stage *stage, const struct plan_split *from, int64_t only,
 		       struct sl_split *split)
 {
-	uint32_t size = count > 1 ? kernel_slots(stage->kernel) : 1;
+	uint32_t size = only < 0 ? kernel_slots(stage->kernel) : 1;
 	uint8_t *ordinals = talloc_zero_array(stage, uint8_t, size + SL_SLOTS_PER_GROUP);
-	int err = ordinals ? slots_fill(weights, count, ordinals, size) : -ENOMEM;
+	int err = ordinals ? 0 : -ENOMEM;
 
+	if (!err && only >= 0)
+		ordinals[0] = only;
+	else if (!err)
+		err = slots_fill(from->weights, from->count, ordinals, size);
 	if (!err)
 		err = table_take(stage, ordinals, size, &split->slot_base);
 	split->slot_mask = size - 1;
 	return err;
 }
 
-/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. */
+/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what nobody names. */
 static int split_stage(struct stage *stage, size_t at)
 {
 	const struct plan_split *from = &stage->plan->splits[at];
@@ -380,15 +385,8 @@ static int split_stage(struct stage *stage, size_t at)
 		split->flags |= SL_SPLIT_NONE;
 		return 0;
 	}
-	/* One version alone needs no table of thousands of equal slots. */
-	if (heavy == 1) {
-		members[0] = members[only];
-		split->member_count = 1;
-		err = split_table(stage, &(uint32_t){ 1 }, 1, split);
-	} else {
-		split->member_count = from->count;
-		err = split_table(stage, from->weights, from->count, split);
-	}
+	split->member_count = from->count;
+	err = split_table(stage, from, heavy == 1 ? (int64_t)only : -1, split);
 	if (err)
 		return err;
 	stage->members_of[at] = members;
