@@ -106,9 +106,13 @@ $(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
 
-# What tests/net/*.sh and the demo use: plain programs without our code.
+# What tests/net/*.sh and the demo use: plain programs without our code, but for the one that changes weights.
 NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c))
 
+$(B)/tests/net/flipper: tests/net/flipper.c $(B)/libsluice.a
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/net/%: tests/net/%.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)

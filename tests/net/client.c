@@ -39,6 +39,7 @@ static const char usage[] =
 	"  --close fin|rst|server   who ends a connection, and how (fin)\n"
 	"  --from ADDRESS    source; with --sources N the N addresses from there on, in turn\n"
 	"  --source-port P   the same for each\n"
+	"  --targets N       the N addresses from --to on, in turn\n"
 	"  --list            also print the answers in the order of asking\n"
 	"  --ready FILE      hold: make this file once every connection has been answered\n"
 	"SIGUSR1 prints the result so far; a held connection is in it under \"failed\" or \"moved\" or is well.\n";
@@ -55,7 +56,7 @@ struct options {
 	struct sockaddr_storage to, from;
 	socklen_t length;
 	uint64_t count, rate, concurrency, for_ns, every_ns, timeout_ns;
-	uint32_t size, get, sources;
+	uint32_t size, get, sources, targets;
 	uint16_t port, source_port;
 	enum { CLOSE_FIN, CLOSE_RST, CLOSE_SERVER } close;
 	const char *ready;
@@ -197,14 +198,17 @@ static void watch(struct connection *connection, uint32_t events)
 static void connection_open(struct connection *connection, uint64_t now)
 {
 	int type = options.udp ? SOCK_DGRAM : SOCK_STREAM, on = 1, err;
+	struct sockaddr_storage to = options.to;
 
 	*connection = (struct connection){ .number = started++, .asked_ns = now };
 	active++;
+	if (options.targets)
+		address_add(&to, connection->number % options.targets);
 	connection->fd = socket(options.to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (!options.udp)
 		setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	err = connection->fd < 0 ? -errno : source_bind(connection->fd, connection->number);
-	if (!err && connect(connection->fd, (void *)&options.to, options.length) && errno != EINPROGRESS)
+	if (!err && connect(connection->fd, (void *)&to, options.length) && errno != EINPROGRESS)
 		err = -errno;
 	if (err)
 		connection_end(connection, outcome_of(-err));
@@ -533,7 +537,7 @@ static void options_read(int argc, char **argv)
 		{ "udp", 0, NULL, 'u' }, { "http", 0, NULL, 'h' }, { "size", 1, NULL, 's' },
 		{ "get", 1, NULL, 'g' }, { "every", 1, NULL, 'e' }, { "timeout", 1, NULL, 'T' },
 		{ "close", 1, NULL, 'C' }, { "from", 1, NULL, 'F' }, { "sources", 1, NULL, 'S' },
-		{ "source-port", 1, NULL, 'P' }, { "list", 0, NULL, 'l' }, { "ready", 1, NULL, 'R' }, {},
+		{ "source-port", 1, NULL, 'P' }, { "targets", 1, NULL, 'D' }, { "list", 0, NULL, 'l' }, { "ready", 1, NULL, 'R' }, {},
 	};
 	int id;
 
@@ -556,6 +560,7 @@ static void options_read(int argc, char **argv)
 		case 'T': options.timeout_ns = number * 1000000; break;
 		case 'C': close_read(optarg); break;
 		case 'S': options.sources = number; break;
+		case 'D': options.targets = number; break;
 		case 'P': options.source_port = number; break;
 		case 'l': options.list = true; break;
 		case 'R': options.ready = optarg; break;

@@ -150,6 +150,7 @@ agent_start() { # OPTION...
 	touch "$tmp/agent.log"
 	before=$(grep -c 'ready, ' "$tmp/agent.log")
 	start node "$build/sluiced" --device 'n_*' --state "$state" --pins "$pins" --flows 65536 \
+		--services 1024 --versions 256 --endpoints 1024 \
 		"$@" >>"$tmp/agent.log" 2>&1
 	agent=$!
 	if ! wait_for "the agent" agent_says_ready "$before"; then
