@@ -152,8 +152,7 @@ static void drift_collect(struct status *status)
 		json_array_append_new(drift, json_text(found->list[i].text));
 	if (count > 0)
 		warn(status, true,
-		     "%d table%s differ%s from what they should be (drift); the agent "
-		     "repairs them, or `sluice apply` of the same rules",
+		     "%d table%s differ%s from what they should be (drift); sluiced repairs them",
 		     count, count == 1 ? "" : "s", count == 1 ? "s" : "");
 }
 
