@@ -26,7 +26,7 @@
 /* user/cli/nearest.c, whose header has a struct node of its own. */
 const char *name_nearest(const char *typed, const char *const *names, size_t count);
 
-const char *cli_nearest(const char *typed, const char *const *names, size_t count)
+const char *name_nearest(const char *typed, const char *const *names, size_t count)
 {
 	return name_nearest(typed, names, count);
 }

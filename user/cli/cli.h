@@ -5,6 +5,7 @@
  * never another command.
  */
 #pragma once
+#include "../base/nearest.h"
 #include "../base/diag.h"
 #include "../node/node.h"
 
@@ -150,7 +151,3 @@ int cli_service(struct cli *cli, const struct model *model, const char *typed,
 const char *cli_title(void *parent, const struct service *service);
 /* Of a host that may have no service: then the host itself. */
 const char *cli_host_title(void *parent, const struct model *model, const char *host);
-
-/* --- nearest.c --- */
-
-const char *cli_nearest(const char *typed, const char *const *names, size_t count);

@@ -142,7 +142,7 @@ static int service_unknown(struct cli *cli, const struct model *model, const cha
 		names[count++] = model->services[i].host;
 	}
 	if (names)
-		nearest = cli_nearest(typed, names, count);
+		nearest = name_nearest(typed, names, count);
 	if (nearest)
 		return cli_fail(cli, CLI_REFUSED,
 				"there is no service \"%s\"; the nearest is \"%s\"", typed,

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "measure.h"
 
-/* Newton's, for 0 <= x <= 1: one root is no reason to link libm. */
-static double root(double x)
-{
-	double r = 1;
-
-	for (int i = 0; i < 60 && x > 0; i++)
-		r = (r + x / r) / 2;
-	return x > 0 ? r : 0;
-}
+#include <math.h>
 
 void share_interval(__u64 hits, __u64 total, double *ret_low, double *ret_high)
 {
 	const double z = 1.959964; /* of the normal distribution, 2.5 % on either side */
 	double n = (double)total, p = (double)hits / n;
 	double centre = p + z * z / (2 * n), scale = 1 + z * z / n;
-	double half = z * root(p * (1 - p) / n + z * z / (4 * n * n));
+	double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
 	double low = (centre - half) / scale, high = (centre + half) / scale;
 
 	/* The exact ends are 0 and 1; rounding must not leave them by a hair. */

@@ -70,7 +70,7 @@ static int option_unknown(struct cli *cli, const char *typed)
 	for (size_t i = 0; count < ARRAY_SIZE(names) && (option = option_at(cli->command, i)); i++)
 		names[count++] = option->name;
 	snprintf(name, sizeof(name), "%.*s", (int)(size < 79 ? size : 79), typed);
-	nearest = cli_nearest(name + strspn(name, "-"), names, count);
+	nearest = name_nearest(name + strspn(name, "-"), names, count);
 	if (nearest)
 		return cli_fail(cli, CLI_USAGE, "unknown option \"%s\"; the nearest is --%s", name,
 				nearest);
@@ -158,7 +158,7 @@ static int command_unknown(struct cli *cli, const char *typed)
 		if (!(cli->commands[i].flags & COMMAND_HIDDEN))
 			names[count++] = cli->commands[i].name;
 	}
-	nearest = cli_nearest(typed, names, count);
+	nearest = name_nearest(typed, names, count);
 	if (nearest)
 		return cli_fail(cli, CLI_USAGE, "unknown command \"%s\"; the nearest is \"%s\"",
 				typed, nearest);
@@ -291,7 +291,7 @@ static int first_word_check(struct cli *cli)
 		if (!strcmp(typed, command->words[i].name))
 			return CLI_DONE;
 	}
-	nearest = cli_nearest(typed, names, count);
+	nearest = name_nearest(typed, names, count);
 	if (nearest)
 		return cli_fail(cli, CLI_USAGE, "unknown word \"%s\"; the nearest is \"%s\"", typed,
 				nearest);

@@ -204,7 +204,7 @@ static int version_unknown(const struct service *service, const struct rule *rul
 	count = names_collect(service, rule, scratch, names);
 	for (size_t i = 0; i < count; i++)
 		list = talloc_asprintf_append(list, "%s%s", i ? ", " : "", names[i]);
-	nearest = cli_nearest(name, names, count);
+	nearest = name_nearest(name, names, count);
 	return fail(diags, -ENOENT,
 		    talloc_asprintf(scratch, "\"%s\" is no version of %s%s%s%s; it has: %s", name,
 				    service->host, nearest ? "; the nearest is \"" : "",

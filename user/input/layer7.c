@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../base/nearest.h"
 #include "../base/cleanup.h"
 #include "virtual.h"
 

@@ -74,6 +74,3 @@ void node_report_child(struct diags *diags, enum diag_level level, const struct 
 /* "file:line:column", for naming a second place in a text. */
 const char *node_place(void *parent, const struct node *node);
 
-/* The name nearest to what was typed, by edit distance; NULL when none is near. */
-const char *name_nearest(const char *typed, const char *const *names, size_t count);
-size_t name_distance(const char *a, const char *b);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../base/nearest.h"
 #include "../base/cleanup.h"
 
 static const struct field *field_find(const struct schema *schema, const char *name)

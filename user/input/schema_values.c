@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/nearest.h"
 #include "../base/cleanup.h"
 
 size_t value_size(enum field_type type)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../base/nearest.h"
 #include "../base/cleanup.h"
 
 static void check_address(struct reader *reader, const struct node *node, const void *value)

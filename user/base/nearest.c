@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node.h"
+#include "nearest.h"
+
 
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 
 #define NAME_MAX_LEN 64 /* longer names are no misspelling of ours */
