@@ -23,14 +23,6 @@
 
 #include "user/input/input.h"
 
-/* user/cli/nearest.c, whose header has a struct node of its own. */
-const char *name_nearest(const char *typed, const char *const *names, size_t count);
-
-const char *name_nearest(const char *typed, const char *const *names, size_t count)
-{
-	return name_nearest(typed, names, count);
-}
-
 #include <setjmp.h>
 #include <stdarg.h>
 
