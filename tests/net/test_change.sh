@@ -109,7 +109,7 @@ agent_keeps_hand_flip() {
 sixteen_hot() {
 	local first i
 
-	weight 1 0 0 || return 1
+	weight 2 0 0 || return 1
 	first=$(active)
 	for ((i = 1; i < 16; i++)); do
 		weight 0 "$i" 1000 || return 1
