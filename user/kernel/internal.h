@@ -53,6 +53,9 @@ static inline struct sl_revision *revision_place(const struct kernel *kernel, ui
 	return MAPPED(kernel, MAP_REVISIONS, struct sl_revision) + (number & (SL_PLACES - 1));
 }
 
+/* Whether a door may look the revision up: what is not hot any more may still be what the words name. */
+bool revision_is_read(const struct kernel *kernel, uint32_t revision);
+
 /* How many slots a table of this kernel's has: what the maps were made with. */
 uint32_t kernel_slots(const struct kernel *kernel);
 

@@ -163,7 +163,12 @@ int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
 		if (err)
 			return err;
 	}
-	if (!layout_fits(kernel) || control_of(kernel)->abi != SL_ABI)
+	if (!layout_fits(kernel))
+		return -EPROTO;
+	/* Maps that were made, and whose maker died before it was done. */
+	if (!control_of(kernel)->abi)
+		return -ENOENT;
+	if (control_of(kernel)->abi != SL_ABI)
 		return -EPROTO;
 	*ret_kernel = TAKE_PTR(kernel);
 	return 0;
@@ -184,6 +189,12 @@ uint32_t kernel_active(const struct kernel *kernel)
 bool kernel_is_hot(const struct kernel *kernel, uint32_t revision)
 {
 	return revision && revision_place(kernel, revision)->number == revision;
+}
+
+bool revision_is_read(const struct kernel *kernel, uint32_t revision)
+{
+	return kernel_is_hot(kernel, revision) || revision == kernel_active(kernel) ||
+	       revision == control_of(kernel)->fallback;
 }
 
 uint32_t kernel_obeyed(const struct kernel *kernel)

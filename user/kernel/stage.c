@@ -62,11 +62,13 @@ static int split_use(struct stage *stage, const struct sl_split *split)
 
 static int service_use(void *context, void *key, void *value)
 {
+	const struct sl_service_key *service_key = key;
 	const struct sl_service *service = value;
 	struct stage *stage = context;
 	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
 	int err = split_use(stage, &service->otherwise);
 
+	stage->has_orphans |= !revision_is_read(stage->kernel, service_key->revision);
 	arena_mark(&stage->rules, service->rule_base, service->rule_count);
 	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
 		if (service->rule_base + i < stage->rules.size)

@@ -29,6 +29,7 @@ struct stage {
 	struct sl_split *splits; /* plan split -> kernel split */
 	uint32_t **members_of;	 /* plan split -> its members, for writing */
 	uint32_t next_version, next_endpoint;
+	bool has_orphans; /* services of no revision: whoever wrote or removed them was killed */
 };
 
 /* The key as the versions map holds it: whole, or shortened with a hash of the whole. */

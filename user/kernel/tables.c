@@ -12,49 +12,56 @@
 
 /* --- eviction: the oldest revisions leave when there is no more room for a new one --- */
 
-struct eviction {
-	uint32_t numbers[SL_HOT_MAX];
-	size_t count;
+/* Entries of the services map that are to go. */
+struct key_list {
+	const struct kernel *kernel;
 	struct sl_service_key *keys; /* talloc array */
-	size_t key_count;
+	size_t count;
 };
 
-static int eviction_collect(void *context, void *key, void *value)
+static int key_add(struct key_list *list, const struct sl_service_key *key)
 {
-	struct eviction *eviction = context;
-	const struct sl_service_key *service = key;
+	if (list->count == talloc_array_length(list->keys)) {
+		struct sl_service_key *keys = talloc_realloc(NULL, list->keys, struct sl_service_key,
+							     list->count * 2 + 64);
 
-	for (size_t i = 0; i < eviction->count; i++) {
-		if (eviction->numbers[i] != service->revision)
-			continue;
-		if (eviction->key_count == talloc_array_length(eviction->keys)) {
-			eviction->keys = talloc_realloc(NULL, eviction->keys, struct sl_service_key,
-							eviction->key_count * 2 + 64);
-			if (!eviction->keys)
-				return -ENOMEM;
-		}
-		eviction->keys[eviction->key_count++] = *service;
-		return 0;
+		if (!keys)
+			return -ENOMEM;
+		list->keys = keys;
 	}
+	list->keys[list->count++] = *key;
 	return 0;
 }
 
-/*
- * Removes revisions whose places, tables and keys nothing reads any more: they have not been active since before the
- * grace period. The directory entry goes first, so that a flip by hand finds it gone rather than half empty.
- */
-static int revisions_remove(struct kernel *kernel, struct eviction *eviction)
+static void keys_delete(struct key_list *list)
 {
-	int err;
+	for (size_t i = 0; i < list->count; i++)
+		bpf_map_delete_elem(list->kernel->map[MAP_SERVICES].fd, &list->keys[i]);
+}
 
-	for (size_t i = 0; i < eviction->count; i++)
-		memset(revision_place(kernel, eviction->numbers[i]), 0, sizeof(struct sl_revision));
-	err = kernel_grace();
+static int orphan_collect(void *context, void *key, void *value)
+{
+	struct key_list *list = context;
+
+	return revision_is_read(list->kernel, ((struct sl_service_key *)key)->revision) ?
+		       0 :
+		       key_add(list, key);
+}
+
+/*
+ * Removes the entries of revisions that no door looks up: evicted a moment ago, or left over from whoever was killed
+ * while writing or evicting. After the grace period nothing reads their places, tables and keys any more.
+ */
+static int orphans_remove(struct kernel *kernel)
+{
+	struct key_list list = { .kernel = kernel };
+	int err = kernel_grace();
+
 	if (!err)
-		err = map_walk(&kernel->map[MAP_SERVICES], eviction_collect, eviction);
-	for (size_t i = 0; !err && i < eviction->key_count; i++)
-		bpf_map_delete_elem(kernel->map[MAP_SERVICES].fd, &eviction->keys[i]);
-	talloc_free(eviction->keys);
+		err = map_walk(&kernel->map[MAP_SERVICES], orphan_collect, &list);
+	if (!err)
+		keys_delete(&list);
+	talloc_free(list.keys);
 	return err;
 }
 
@@ -75,16 +82,34 @@ static uint32_t services_used(const struct kernel *kernel, const struct sl_revis
 static int revisions_evict(struct kernel *kernel, size_t keep)
 {
 	struct sl_revision hot[SL_HOT_MAX];
-	size_t count = kernel_revisions(kernel, hot);
-	struct eviction eviction = {};
+	size_t count = kernel_revisions(kernel, hot), left = count;
 
-	for (size_t i = 0; i < count && count - eviction.count > keep; i++) {
+	/* The directory entry goes first, so that a flip by hand finds it gone rather than half empty. */
+	for (size_t i = 0; i < count && left > keep; i++) {
 		if (hot[i].number == kernel_active(kernel) ||
 		    hot[i].number == control_of(kernel)->fallback)
 			continue;
-		eviction.numbers[eviction.count++] = hot[i].number;
+		memset(revision_place(kernel, hot[i].number), 0, sizeof(struct sl_revision));
+		left--;
 	}
-	return eviction.count ? revisions_remove(kernel, &eviction) : 0;
+	return left < count ? orphans_remove(kernel) : 0;
+}
+
+/* A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it is obeyed. */
+static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *diags)
+{
+	struct sl_revision *place = revision_place(kernel, revision);
+
+	if (!place->number || place->number == revision)
+		return 0;
+	if (place->number == kernel_active(kernel) || place->number == control_of(kernel)->fallback) {
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "revision %u would take the place of revision %u, which is active: the next number is free",
+			 revision, place->number);
+		return -EBUSY;
+	}
+	memset(place, 0, sizeof(*place));
+	return orphans_remove(kernel);
 }
 
 static int room_make(struct kernel *kernel, const struct plan *plan, struct diags *diags)
@@ -194,9 +219,8 @@ static int services_write(struct stage *stage, const struct sl_service *values, 
 
 struct strays {
 	uint32_t revision;
-	const struct stage *stage;
 	struct index *wanted;
-	struct eviction found;
+	struct key_list found;
 };
 
 static int stray_collect(void *context, void *key, void *value)
@@ -205,19 +229,17 @@ static int stray_collect(void *context, void *key, void *value)
 	const struct sl_service_key *service = key;
 	uint32_t at;
 
-	if (service->revision != strays->revision ||
-	    !index_find(strays->wanted, key, sizeof(*service), &at))
-		return 0;
-	strays->found.numbers[0] = strays->revision;
-	strays->found.count = 1;
-	return eviction_collect(&strays->found, key, value);
+	return service->revision != strays->revision ||
+			       !index_find(strays->wanted, key, sizeof(*service), &at) ?
+		       0 :
+		       key_add(&strays->found, key);
 }
 
 /* Entries of the revision that the plan does not have: left over from a write that never ended, or put there by hand. */
 static int strays_remove(struct stage *stage, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
-	struct strays strays = { .revision = revision, .stage = stage };
+	struct strays strays = { .revision = revision, .found = { .kernel = stage->kernel } };
 	struct sl_service_key *keys = talloc_array(stage, struct sl_service_key, plan->service_count + 1);
 	int err = 0;
 
@@ -230,8 +252,8 @@ static int strays_remove(struct stage *stage, uint32_t revision)
 	}
 	if (!err)
 		err = map_walk(&stage->kernel->map[MAP_SERVICES], stray_collect, &strays);
-	for (size_t i = 0; !err && i < strays.found.key_count; i++)
-		bpf_map_delete_elem(stage->kernel->map[MAP_SERVICES].fd, &strays.found.keys[i]);
+	if (!err)
+		keys_delete(&strays.found);
 	talloc_free(strays.found.keys);
 	return err;
 }
@@ -260,16 +282,23 @@ static int plan_stage(struct kernel *kernel, const struct plan *plan, struct dia
 	return 0;
 }
 
-/* Versions and endpoints that nothing names any more hold places until somebody asks for room. */
+/* What nothing names any more holds places until somebody asks for room. */
 static int plan_stage_hard(struct kernel *kernel, const struct plan *plan, struct diags *diags,
 			   struct stage **ret_stage, struct sl_service **ret_values)
 {
 	_cleanup_talloc_ struct diags *first = diags_new(NULL);
 	int err = first ? plan_stage(kernel, plan, first, ret_stage, ret_values) : -ENOMEM;
 
+	if (!err && (*ret_stage)->has_orphans) {
+		talloc_free(TAKE_PTR(*ret_stage));
+		err = orphans_remove(kernel);
+		return err ? err : plan_stage(kernel, plan, diags, ret_stage, ret_values);
+	}
 	if (err != -ENOSPC)
 		return err;
 	err = revisions_evict(kernel, SL_HOT_MIN - 1);
+	if (!err)
+		err = orphans_remove(kernel);
 	if (!err)
 		err = kernel_flows_sweep(kernel, KERNEL_TCP_IDLE_S);
 	return err ? err : plan_stage(kernel, plan, diags, ret_stage, ret_values);
@@ -282,8 +311,10 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	struct sl_revision *place = revision_place(kernel, revision);
 	struct sl_service *values;
 	struct timespec now;
-	int err = room_make(kernel, plan, diags);
+	int err = place_clear(kernel, revision, diags);
 
+	if (!err)
+		err = room_make(kernel, plan, diags);
 	if (!err)
 		err = plan_stage_hard(kernel, plan, diags, &stage, &values);
 	if (err)
