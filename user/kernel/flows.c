@@ -76,26 +76,72 @@ struct sweep {
 	uint64_t now, udp_idle_ns, tcp_idle_ns;
 	uint8_t *endpoint_named, *version_named;
 	uint32_t endpoints, versions;
-	int flows_fd;
+	int flows_fd; /* of the family that is walked */
+	bool is_v4;
 };
 
-/* The reply's entry is swept with its own times: touched together, they end together. */
-static bool is_over(const struct sweep *sweep, uint8_t protocol, const struct sl_flow *flow)
+union tuple {
+	struct sl_tuple4 v4;
+	struct sl_tuple6 v6;
+};
+
+/* Of the entry that holds the connection's state, from the one that its replies find. */
+static void opener_key(const struct sweep *sweep, const union tuple *reply,
+		       const struct sl_flow *flow, union tuple *ret_key)
+{
+	memset(ret_key, 0, sizeof(*ret_key));
+	if (sweep->is_v4) {
+		ret_key->v4 = (struct sl_tuple4){ .saddr = reply->v4.daddr, .daddr = flow->peer[0],
+						  .sport = reply->v4.dport, .dport = flow->port,
+						  .protocol = reply->v4.protocol };
+		return;
+	}
+	memcpy(ret_key->v6.saddr, reply->v6.daddr, 16);
+	memcpy(ret_key->v6.daddr, flow->peer, 16);
+	ret_key->v6.sport = reply->v6.dport;
+	ret_key->v6.dport = flow->port;
+	ret_key->v6.protocol = reply->v6.protocol;
+}
+
+static bool is_over_tcp(const struct sweep *sweep, const struct sl_flow *flow)
 {
 	uint64_t silent = sweep->now > flow->seen_ns ? sweep->now - flow->seen_ns : 0;
 
-	if (protocol == PROTOCOL_UDP)
-		return silent > sweep->udp_idle_ns;
-	if (flow->flags & SL_FLOW_CLOSED)
-		return silent > CLOSED_KEEP_NS;
-	return silent > sweep->tcp_idle_ns;
+	return silent > (flow->flags & SL_FLOW_CLOSED ? CLOSED_KEEP_NS : sweep->tcp_idle_ns);
 }
 
-static int sweep_one(struct sweep *sweep, void *key, uint8_t protocol, const struct sl_flow *flow)
+/* A reply's entry does not know whether the connection is closed: it ends with the opener's, to which both ways belong. */
+static bool is_over(const struct sweep *sweep, const union tuple *key, const struct sl_flow *flow)
 {
-	if (is_over(sweep, protocol, flow)) {
-		bpf_map_delete_elem(sweep->flows_fd, key);
-		return 0;
+	uint8_t protocol = sweep->is_v4 ? key->v4.protocol : key->v6.protocol;
+	uint64_t silent = sweep->now > flow->seen_ns ? sweep->now - flow->seen_ns : 0;
+	struct sl_flow opener;
+	union tuple other;
+
+	if (protocol == PROTOCOL_UDP)
+		return silent > sweep->udp_idle_ns;
+	if (!(flow->flags & SL_FLOW_REPLY))
+		return is_over_tcp(sweep, flow);
+	opener_key(sweep, key, flow, &other);
+	if (bpf_map_lookup_elem(sweep->flows_fd, &other, &opener) ||
+	    opener.endpoint != flow->endpoint)
+		return silent > CLOSED_KEEP_NS;
+	return is_over_tcp(sweep, &opener);
+}
+
+static int sweep_one(void *context, void *key, void *value)
+{
+	const struct sl_flow *flow = value;
+	struct sweep *sweep = context;
+	struct sl_flow fresh;
+
+	/* Asked once more at the last moment: a SYN may have given the entry to a new connection since the batch was read. */
+	if (is_over(sweep, key, flow) && !bpf_map_lookup_elem(sweep->flows_fd, key, &fresh)) {
+		if (is_over(sweep, key, &fresh)) {
+			bpf_map_delete_elem(sweep->flows_fd, key);
+			return 0;
+		}
+		flow = &fresh;
 	}
 	if (flow->endpoint < sweep->endpoints)
 		sweep->endpoint_named[flow->endpoint] = 1;
@@ -104,14 +150,11 @@ static int sweep_one(struct sweep *sweep, void *key, uint8_t protocol, const str
 	return 0;
 }
 
-static int sweep4(void *context, void *key, void *value)
+static int sweep_flows(struct sweep *sweep, enum map_id id)
 {
-	return sweep_one(context, key, ((struct sl_tuple4 *)key)->protocol, value);
-}
-
-static int sweep6(void *context, void *key, void *value)
-{
-	return sweep_one(context, key, ((struct sl_tuple6 *)key)->protocol, value);
+	sweep->flows_fd = sweep->kernel->map[id].fd;
+	sweep->is_v4 = id == MAP_FLOWS4;
+	return map_walk(&sweep->kernel->map[id], sweep_one, sweep);
 }
 
 static void split_name(struct sweep *sweep, const struct sl_split *split)
@@ -147,15 +190,17 @@ static void version_free(const struct kernel *kernel, struct sl_version *version
 {
 	_cleanup_free_ void *zero = calloc(1024, sizeof(struct sl_stats));
 
-	memset(version, 0, sizeof(*version));
+	/* The counters first: who dies in between leaves a version that is still to be freed. */
 	if (zero)
 		bpf_map_update_elem(kernel->map[MAP_STATS].fd, &index, zero, BPF_ANY);
+	memset(version, 0, sizeof(*version));
 }
 
 static void places_free(struct sweep *sweep)
 {
 	struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
 	struct sl_endpoint *endpoints = MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	uint32_t words = sweep->kernel->map[MAP_RINGS].entries * 2; /* a damaged ring may claim more */
 
 	for (uint32_t i = 0; i < sweep->versions; i++) {
 		if (!versions[i].used)
@@ -164,7 +209,7 @@ static void places_free(struct sweep *sweep)
 			version_free(sweep->kernel, &versions[i], i);
 			continue;
 		}
-		for (uint32_t place = 0; place < versions[i].ring >> 32; place++) {
+		for (uint32_t place = 0; place < versions[i].ring >> 32 && place < words; place++) {
 			uint32_t endpoint = kernel_ring_word(sweep->kernel, i, place);
 
 			if (endpoint < sweep->endpoints)
@@ -198,12 +243,10 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 	err = kernel_grace();
 	if (!err)
 		err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);
-	sweep.flows_fd = kernel->map[MAP_FLOWS4].fd;
 	if (!err)
-		err = map_walk(&kernel->map[MAP_FLOWS4], sweep4, &sweep);
-	sweep.flows_fd = kernel->map[MAP_FLOWS6].fd;
+		err = sweep_flows(&sweep, MAP_FLOWS4);
 	if (!err)
-		err = map_walk(&kernel->map[MAP_FLOWS6], sweep6, &sweep);
+		err = sweep_flows(&sweep, MAP_FLOWS6);
 	if (err)
 		return err;
 	places_free(&sweep);
