@@ -57,11 +57,14 @@ void addr_from_words(const uint32_t words[4], struct addr *ret_addr)
  */
 int kernel_grace(void)
 {
-	const struct timespec second = { .tv_sec = 1 };
+	struct timespec left = { .tv_sec = 1 };
 
 	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		return 0;
-	return nanosleep(&second, NULL) ? -errno : 0;
+	while (nanosleep(&left, &left))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 static int map_open(const char *pin_dir, enum map_id id, struct map *map)
@@ -239,15 +242,19 @@ static void opened_mark(struct kernel *kernel)
 
 /*
  * Everything that the revision needs is in place before the store (release); a door reads the word once a packet. The
- * fallback follows, for the case that somebody later writes a number that is not hot.
+ * fallback follows, for the case that somebody later writes a number that is not hot. To where it is already nothing
+ * flips, and the marks stay: endpoints that come and go must not begin a new measurement.
  */
 int kernel_flip(struct kernel *kernel, uint32_t revision)
 {
+	bool is_flip = kernel_obeyed(kernel) != revision;
+
 	if (!kernel_is_hot(kernel, revision))
 		return -ENOENT;
 	__atomic_store_n(MAPPED(kernel, MAP_ACTIVE, uint32_t), revision, __ATOMIC_RELEASE);
 	__atomic_store_n(&control_of(kernel)->fallback, revision, __ATOMIC_RELEASE);
-	opened_mark(kernel);
+	if (is_flip)
+		opened_mark(kernel);
 	return 0;
 }
 

@@ -89,8 +89,8 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 		return at_least((uint64_t)settings->services * (SL_HOT_MIN + 1), 1024);
 	case MAP_RULES:
 		return at_least((uint64_t)settings->services * 4, 16384);
-	case MAP_SLOTS: /* tables are shared by content: 512 different ones */
-		return at_least(groups * 512, 4096);
+	case MAP_SLOTS: /* tables are shared by content: 512 different ones, or one for 32 services */
+		return at_least(groups * at_least(settings->services / 32, 512), 4096);
 	case MAP_MEMBERS:
 		return at_least((uint64_t)settings->services * 16, 65536);
 	case MAP_VERSIONS:
@@ -105,6 +105,30 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 		return at_least((uint64_t)settings->flows * 2, 128);
 	default:
 		return 0; /* as bpf/maps.h says */
+	}
+}
+
+/* The other way round: the option, and its value, that makes a map twice as large. */
+const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t *ret_value)
+{
+	uint64_t wanted = 2ull * kernel->map[id].entries;
+
+	switch (id) {
+	case MAP_RULES:
+		*ret_value = wanted / 4;
+		return "--services";
+	case MAP_SLOTS:
+		*ret_value = wanted / (kernel_slots(kernel) / SL_SLOTS_PER_GROUP) * 32;
+		return "--services";
+	case MAP_MEMBERS:
+		*ret_value = wanted / 16;
+		return "--services";
+	case MAP_RINGS:
+		*ret_value = wanted / 256;
+		return "--versions";
+	default:
+		*ret_value = wanted;
+		return id == MAP_VERSIONS ? "--versions" : "--endpoints";
 	}
 }
 
@@ -172,17 +196,21 @@ static int maps_prepare(struct bpf_object *object, const char *pin_dir,
 
 /* --- doors --- */
 
-/* A program's pin is replaced by renaming over it would be best; the BPF file system cannot, so: away, and back at once. */
+/* Pinned aside and renamed, so that there is a whole program under the name at every moment. */
 static int program_pin(const char *pin_dir, const char *name, const struct bpf_program *program)
 {
-	char path[320];
+	char path[320], aside[320];
 	int err = path_join(path, sizeof(path), pin_dir, name);
 
+	if (!err)
+		err = path_join(aside, sizeof(aside), pin_dir, "prog_new");
 	if (err)
 		return err;
-	if (unlink(path) && errno != ENOENT)
+	if (unlink(aside) && errno != ENOENT)
 		return -errno;
-	return bpf_obj_pin(bpf_program__fd(program), path) ? -errno : 0;
+	if (bpf_obj_pin(bpf_program__fd(program), aside))
+		return -errno;
+	return rename(aside, path) ? -errno : 0;
 }
 
 static void settings_fill(const struct kernel_settings *settings, struct sl_settings *ret_settings)
@@ -342,7 +370,12 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
 		return err;
 	err = abi_pinned(pin_dir, &abi);
 	is_new = err == -ENOENT || (!err && !abi);
-	if ((err && !is_new) || (!is_new && abi != SL_ABI)) {
+	if (err && !is_new && err != -EPROTO) {
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot read the maps pinned there: %s",
+			 strerror(-err));
+		return err;
+	}
+	if (!is_new && abi != SL_ABI) {
 		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
 			 "holds maps of ABI %u, this program speaks %u: use the sluiced that made them, or sluiced --detach first",
 			 abi, SL_ABI);

@@ -103,9 +103,9 @@ static int stage_indices(struct stage *stage)
 	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
 		const struct sl_version *version = kernel_version(kernel, i);
 
+		arena_mark(&stage->rings, (uint32_t)version->ring, version->ring >> 32);
 		if (!version->used)
 			continue;
-		arena_mark(&stage->rings, (uint32_t)version->ring, version->ring >> 32);
 		if (index_put(stage->version_index, version->key, strnlen(version->key, SL_VERSION_KEY_MAX), i))
 			return -ENOMEM;
 	}
@@ -155,11 +155,14 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 
 /* --- versions, endpoints, rings --- */
 
-static int full(struct stage *stage, const char *map, const char *option, uint32_t size)
+int stage_full(const struct stage *stage, enum map_id id)
 {
+	uint64_t value;
+	const char *option = map_option(stage->kernel, id, &value);
+
 	diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "the map '%s' is full (%u): start sluiced with a larger %s, after sluice detach", map, size,
-		 option);
+		 "the map '%s' is full (%u): sluice detach, then start sluiced with %s %llu",
+		 map_names[id], stage->kernel->map[id].entries, option, (unsigned long long)value);
 	return -ENOSPC;
 }
 
@@ -179,7 +182,7 @@ static int version_take(struct stage *stage, size_t at, bool known_only)
 	while (stage->next_version < limit && versions[stage->next_version].used)
 		stage->next_version++;
 	if (stage->next_version == limit)
-		return full(stage, "versions", "--versions", limit);
+		return stage_full(stage, MAP_VERSIONS);
 	stage->version_at[at] = stage->next_version++;
 	memcpy(fresh->key, key, sizeof(key));
 	fresh->used = 1;
@@ -208,7 +211,7 @@ static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoi
 	while (stage->next_endpoint < limit && table[stage->next_endpoint].used)
 		stage->next_endpoint++;
 	if (stage->next_endpoint == limit)
-		return full(stage, "endpoints", "--endpoints", limit);
+		return stage_full(stage, MAP_ENDPOINTS);
 	*ret_index = stage->next_endpoint++;
 
 	size_t count = talloc_array_length(stage->new_endpoints);
@@ -255,7 +258,7 @@ static int ring_take(struct stage *stage, size_t at, const struct ring_member *m
 	if (err || ring_is(stage->kernel, now, words, size))
 		return err;
 	if (arena_take(&stage->rings, size, &base))
-		return full(stage, "rings", "--endpoints", stage->rings.size);
+		return stage_full(stage, MAP_RINGS);
 	stage->ring_at[at] = base | (uint64_t)size << 32;
 	stage->ring_words[at] = words;
 	return 0;
@@ -292,19 +295,10 @@ int stage_members(struct stage *stage, bool known_only)
 	return 0;
 }
 
-int stage_write_members(struct stage *stage)
+static void endpoints_write(struct stage *stage)
 {
-	struct kernel *kernel = stage->kernel;
-	struct sl_endpoint *endpoints = MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint);
-	struct sl_version *versions = MAPPED(kernel, MAP_VERSIONS, struct sl_version);
-	uint32_t *rings = MAPPED(kernel, MAP_RINGS, uint32_t);
+	struct sl_endpoint *endpoints = MAPPED(stage->kernel, MAP_ENDPOINTS, struct sl_endpoint);
 
-	if (stage->rings.wrapped) {
-		int err = kernel_grace();
-
-		if (err)
-			return err;
-	}
 	for (size_t i = 1; i < talloc_array_length(stage->new_endpoints); i++) {
 		struct sl_endpoint fresh = stage->new_endpoints[i];
 		uint32_t index = fresh.retired_s;
@@ -312,22 +306,47 @@ int stage_write_members(struct stage *stage)
 		fresh.retired_s = 0;
 		endpoints[index] = fresh;
 	}
-	for (size_t i = 0; i < stage->plan->version_count; i++) {
-		struct sl_version *version;
-		uint64_t ring = stage->ring_at[i];
+}
 
-		if (stage->version_at[i] == UINT32_MAX)
-			continue;
-		version = &versions[stage->version_at[i]];
-		if (stage->ring_words[i])
-			memcpy(rings + (uint32_t)ring, stage->ring_words[i], (ring >> 32) * 4);
-		if (stage->new_versions[i].used)
-			*version = stage->new_versions[i];
-		if (version->ring != ring)
-			__atomic_store_n(&version->ring, ring, __ATOMIC_RELEASE);
+/* Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may not be: see the audit. */
+static uint64_t version_write(struct stage *stage, size_t at)
+{
+	struct sl_version *version = MAPPED(stage->kernel, MAP_VERSIONS, struct sl_version) +
+				     stage->version_at[at];
+	uint32_t *rings = MAPPED(stage->kernel, MAP_RINGS, uint32_t);
+	uint64_t ring = stage->ring_at[at], old = version->ring;
+
+	if (stage->ring_words[at])
+		memcpy(rings + (uint32_t)ring, stage->ring_words[at], (ring >> 32) * 4);
+	if (stage->new_versions[at].used) {
+		memcpy(version->key, stage->new_versions[at].key, sizeof(version->key));
+		version->opened_before = 0;
+		version->used = 1;
 	}
-	control_of(kernel)->ring_cursor = stage->rings.cursor;
-	return 0;
+	if (old == ring)
+		return 0;
+	__atomic_store_n(&version->ring, ring, __ATOMIC_RELEASE);
+	return old;
+}
+
+int stage_write_members(struct stage *stage)
+{
+	bool is_next = false; /* a ring was freed that may be handed out again before the arena wraps */
+
+	if (stage->rings.wrapped) {
+		int err = kernel_grace();
+
+		if (err)
+			return err;
+	}
+	endpoints_write(stage);
+	for (size_t i = 0; i < stage->plan->version_count; i++) {
+		uint64_t old = stage->version_at[i] == UINT32_MAX ? 0 : version_write(stage, i);
+
+		is_next |= old >> 32 && (uint32_t)old + (old >> 32) > stage->rings.cursor;
+	}
+	control_of(stage->kernel)->ring_cursor = stage->rings.cursor;
+	return is_next ? kernel_grace() : 0;
 }
 
 /* --- splits --- */
@@ -343,7 +362,7 @@ static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uin
 		}
 	}
 	if (arena_take(&stage->slots, groups, ret_base))
-		return full(stage, "slots", "--services", stage->slots.size);
+		return stage_full(stage, MAP_SLOTS);
 	return table_add(stage, ordinals, *ret_base, size, true);
 }
 
@@ -393,7 +412,7 @@ static int split_stage(struct stage *stage, size_t at)
 		return err;
 	stage->members_of[at] = members;
 	if (arena_take(&stage->members, split->member_count, &split->member_base))
-		return full(stage, "members", "--services", stage->members.size);
+		return stage_full(stage, MAP_MEMBERS);
 	return 0;
 }
 

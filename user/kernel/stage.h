@@ -40,6 +40,8 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 	       struct stage **ret_stage);
 /* Versions, endpoints and rings that the plan names: find room. With known_only, versions that the kernel does not have are left out. */
 int stage_members(struct stage *stage, bool known_only);
+/* -ENOSPC, and the option that helps. */
+int stage_full(const struct stage *stage, enum map_id id);
 /* Split tables. */
 int stage_splits(struct stage *stage);
 /* Writes endpoints and rings, then the one store a version. */

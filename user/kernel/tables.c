@@ -178,13 +178,9 @@ static int service_stage(struct stage *stage, const struct plan_service *service
 		ret_service->otherwise.flags = SL_SPLIT_NONE;
 	if (!count)
 		return 0;
-	if (arena_take(&stage->rules, count, &ret_service->rule_base)) {
-		diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "the map 'rules' is full (%u): start sluiced with a larger --services, after sluice detach",
-			 stage->rules.size);
-		return -ENOSPC;
-	}
-	return 0;
+	return arena_take(&stage->rules, count, &ret_service->rule_base) ?
+		       stage_full(stage, MAP_RULES) :
+		       0;
 }
 
 static void service_write_rules(struct stage *stage, const struct plan_service *service,
@@ -309,6 +305,7 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 {
 	_cleanup_talloc_ struct stage *stage = NULL;
 	struct sl_revision *place = revision_place(kernel, revision);
+	bool is_rewritten = kernel_is_hot(kernel, revision);
 	struct sl_service *values;
 	struct timespec now;
 	int err = place_clear(kernel, revision, diags);
@@ -340,10 +337,11 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	place->built_ns = (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
 	memcpy(place->digest, digest, sizeof(place->digest));
 	__atomic_store_n(&place->number, revision, __ATOMIC_RELEASE);
-	return 0;
+	/* What it had before is free now, and a packet may still read it. */
+	return is_rewritten ? kernel_grace() : 0;
 }
 
-int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags)
+static int members_try(struct kernel *kernel, const struct plan *plan, struct diags *diags)
 {
 	_cleanup_talloc_ struct stage *stage = NULL;
 	int err = stage_open(NULL, kernel, plan, diags, &stage);
@@ -351,4 +349,16 @@ int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags 
 	if (!err)
 		err = stage_members(stage, true);
 	return err ? err : stage_write_members(stage);
+}
+
+/* Endpoints that have gone hold their places until they are swept, and nobody may have done so: the agent may be dead. */
+int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	_cleanup_talloc_ struct diags *first = diags_new(NULL);
+	int err = first ? members_try(kernel, plan, first) : -ENOMEM;
+
+	if (err != -ENOSPC)
+		return err;
+	err = kernel_flows_sweep(kernel, KERNEL_TCP_IDLE_S);
+	return err ? err : members_try(kernel, plan, diags);
 }
