@@ -61,6 +61,8 @@ struct pkt {
 	__u8 vlan;	     /* carried a tag */
 	__u8 ttl;
 	__u8 tos;
+	__u8 l4_len; /* length of the TCP or UDP header */
+	__u8 pad[3];
 	__u32 fragment_id;
 };
 
@@ -156,7 +158,10 @@ static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
 		if (!tcp)
 			return SL_pass_truncated;
 		pkt->tcp_flags = ((__u8 *)tcp)[13];
-	} else if (pkt->protocol != IPPROTO_UDP) {
+		pkt->l4_len = (((__u8 *)tcp)[12] & 0xf0) >> 2;
+	} else if (pkt->protocol == IPPROTO_UDP) {
+		pkt->l4_len = 8;
+	} else {
 		return SL_pass_protocol;
 	}
 	return parse_ports(view, pkt, pkt->l4);

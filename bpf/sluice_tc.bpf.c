@@ -92,6 +92,15 @@ static __always_inline struct view door_frame(struct __sk_buff *skb)
 	return view;
 }
 
+/*
+ * What must fit the next device's MTU: of a merged skb one segment. The kernel's own check would let any merged one
+ * through, and segments that are too long for the path would be lost without a word.
+ */
+static __always_inline __u16 skb_length(const struct __sk_buff *skb, const struct pkt *pkt)
+{
+	return skb->gso_size ? pkt->l4 - pkt->l3 + pkt->l4_len + skb->gso_size : pkt->ip_len;
+}
+
 static __always_inline int door_route(struct __sk_buff *skb, const struct pkt *pkt,
 				      const __u32 *saddr, const __u32 *daddr, __u32 ifindex,
 				      struct exit *ret_exit)
@@ -99,9 +108,8 @@ static __always_inline int door_route(struct __sk_buff *skb, const struct pkt *p
 	struct bpf_fib_lookup fib = {};
 	long err;
 
-	/* A merged skb is longer than any MTU; the kernel then judges its segments. */
 	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : skb->ifindex,
-		   skb->gso_size ? 0 : pkt->ip_len);
+		   skb_length(skb, pkt));
 	if (pkt->ttl <= 1)
 		return WAY_UP;
 	err = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
