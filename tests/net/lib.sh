@@ -28,14 +28,21 @@ in_ns() { # NAME COMMAND...: mounts stay, so the BPF file system is the same eve
 	nsenter --net="/run/netns/$W-$name" "$@"
 }
 
+# Without duplicate address detection, which would hold the first IPv6 packets back for a second.
+space_up() { # NAME
+	ip netns add "$W-$1"
+	in_ns "$1" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0 \
+		net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+	ip -n "$W-$1" link set lo up
+}
+
 # A leg is its own device pair: NAME NUMBER
 leg_up() {
 	local name=$1 i=$2
 
-	ip netns add "$W-$name"
+	space_up "$name"
 	ip link add "n_$name" netns "$W-node" type veth peer name port netns "$W-$name"
 	ip -n "$W-$name" -batch - <<-END
-		link set lo up
 		link set port up
 		address add 10.77.$i.2/24 dev port
 		address add fd77:$i::2/64 dev port nodad
@@ -48,7 +55,7 @@ leg_up() {
 		address add fd77:$i::1/64 dev n_$name nodad
 	END
 	in_ns "$name" sysctl -qw net.ipv4.ip_local_port_range="1024 65535" net.ipv4.tcp_tw_reuse=1 \
-		net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 net.core.somaxconn=4096
+		net.core.somaxconn=4096
 }
 
 world_up() {
@@ -63,10 +70,8 @@ world_up() {
 	pins=/sys/fs/bpf/$W
 	trap world_end EXIT
 	trap 'exit 1' INT TERM
-	ip netns add "$W-node"
-	ip -n "$W-node" link set lo up
-	in_ns node sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
-		net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+	space_up node
+	in_ns node sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	for machine in $machines; do
 		leg_up "${machine%:*}" "${machine#*:}"
 	done
@@ -102,8 +107,8 @@ world_end() {
 		kill -KILL "$pid" 2>>"$tmp/end" && wait "$pid" 2>>"$tmp/end"
 	done
 	for W in $all_worlds; do
-		for space in node c1 c2 s1 s2 s3 s4; do
-			[ ! -e "/run/netns/$W-$space" ] || ip netns del "$W-$space"
+		for space in "/run/netns/$W"-*; do
+			[ ! -e "$space" ] || ip netns del "${space##*/}"
 		done
 		[ ! -d "/sys/fs/bpf/$W" ] || rm -r "/sys/fs/bpf/$W"
 	done

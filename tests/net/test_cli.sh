@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The command line on a live node: exit codes, the lock, history, files that were torn.
+. "$(dirname "$0")/lib.sh"
+
+exits() { # CODE WORD-IN-THE-MESSAGE COMMAND...
+	local wanted=$1 word=$2 code=0
+
+	shift 2
+	"$@" >"$tmp/said" 2>&1 || code=$?
+	cat "$tmp/said"
+	is "exit code of $*" "$wanted" "$code" || return 1
+	grep -q -- "$word" "$tmp/said" || { echo "wanted \"$word\" in the message" && return 1; }
+}
+
+# Somebody holds the lock: changes wait, then name the holder; looking needs no lock.
+lock_held() {
+	local holder
+
+	flock "$state/lock" sh -c "echo 4711 somebody >$state/lock; exec sleep 20" &
+	holder=$!
+	pids="$pids $holder"
+	sleep 0.2
+	exits 1 "pid 4711 (somebody)" sluice --timeout 0.3 weight reviews v1=1 &&
+		exits 0 "reviews" sluice get services && exits 0 "active" sluice status && exits 0 "" sluice history
+	local code=$?
+
+	kill_tree "$holder"
+	return "$code"
+}
+
+# flock keeps the lock in its child too.
+kill_tree() {
+	local child
+
+	for child in $(ps -o pid= --ppid "$1"); do
+		kill "$child"
+	done
+	kill "$1" 2>>"$tmp/end"
+	wait "$1" 2>>"$tmp/end"
+}
+
+# Many at once: each waits its turn, none is lost.
+crowd() {
+	local i before waiting=''
+
+	before=$(active)
+	for ((i = 1; i <= 20; i++)); do
+		sluice weight reviews "v1=$i" v2=100 >"$tmp/crowd.$i" 2>&1 &
+		waiting="$waiting $!"
+	done
+	for i in $waiting; do
+		wait "$i" || { cat "$tmp"/crowd.* && return 1; }
+	done
+	is "the revision after twenty at once" $((before + 20)) "$(active)"
+}
+
+export_apply() {
+	local before
+
+	before="$(active) $(digest)"
+	sluice export >"$tmp/export" && apply --replace <"$tmp/export" >"$tmp/said" &&
+		is "revision and digest" "$before" "$(active) $(digest)" || return 1
+	sluice export -o json >"$tmp/export.json" && sluice apply --replace -f "$tmp/export.json" >"$tmp/said" &&
+		is "revision and digest" "$before" "$(active) $(digest)" &&
+		ask open --to "$vip4" --port 80 --count 100 && is "connections after it" 100 "$(field ok)"
+}
+
+history_and_diff() {
+	weight 90 10 0 && weight 80 20 0 && exits 0 "v2 20" sluice history && exits 0 "weight: 20" sluice diff &&
+		exits 0 "same intents" sluice diff "$(active)" "$(active)"
+}
+
+service_toggles() {
+	weight 1 0 0 && weight 0 0 1 && sluice rollback reviews >"$tmp/said" &&
+		ask open --to "$vip4" --port 80 --count 100 && is "answers after one rollback" 100 "$(field v1)" &&
+		sluice rollback reviews >"$tmp/said" &&
+		ask open --to "$vip4" --port 80 --count 100 && is "answers after two" 100 "$(field v3)"
+}
+
+dry_run() {
+	local before
+
+	before="$(active) $(digest)"
+	exits 0 "v1 7" sluice weight reviews v1=7 --dry-run && config 9 9 9 | exits 0 "" sluice apply --dry-run -f - &&
+		is "revision and digest" "$before" "$(active) $(digest)"
+}
+
+# A file that a crash tore: named, set aside, and everything else goes on.
+torn_revision() {
+	local victim file
+
+	weight 3 2 1 || return 1
+	victim=$(active)
+	weight 1 2 3 || return 1
+	file=$state/revisions/$(printf %010d "$victim").yaml
+	truncate -s 200 "$file"
+	exits 1 "$(basename "$file").*damaged" sluice rollback --to "$victim" || return 1
+	ls "$state/damaged" >"$tmp/damaged" 2>&1
+	cat "$tmp/damaged"
+	grep -q "$(basename "$file")" "$tmp/damaged" || { echo "it was not set aside" && return 1; }
+	ask open --to "$vip4" --port 80 --count 100 && is "connections" 100 "$(field ok)" && sluice history >"$tmp/said"
+}
+
+explain_flow() {
+	hold_start one --to "$vip4" --port 80 --count 1 --source-port 7777 || return 1
+	exits 0 '"has_live_flow": true' sluice explain "10.77.1.2:7777" "$vip4:80" -o json
+	local code=$?
+
+	hold_end one 1 && return "$code"
+}
+
+splits() { ask open --to "$vip4" --port 80 --count 300 && is answers 300 "$(field ok)" && shares 4.5 50 30 20; }
+
+world_up
+none="no data plane"
+row "exit 1: no data plane" exits 1 "$none" sluice status
+row "exit 0: a configuration is taken before there is an agent" exits 0 "" eval 'config 50 30 20 | apply'
+agent_start --door tc || die "the agent comes up"
+row "the agent brings up what was applied before it" splits
+row "exit 0: status of a healthy node" exits 0 "healthy" sluice status
+row "exit 1: nothing to go back to" exits 1 "" sluice rollback
+row "exit 2: an unknown command, with the nearest" exits 2 "rollback" sluice rolback
+row "exit 2: an unknown option" exits 2 "unknown option" sluice status --colour
+row "exit 2: a weight that is none" exits 2 "" sluice weight reviews v1
+row "exit 3: an unknown service" exits 3 "" sluice weight nobody v1=1
+row "exit 3: an unknown version" exits 3 "v9" sluice weight reviews v9=1
+row "exit 3: an unknown revision" exits 3 "" sluice rollback --to 4000
+row "exit 3: a file that is refused" exits 3 "stdin\|input" eval 'echo "kind: VirtualService" | apply'
+row "exit 1: a file that is not there" exits 1 "no-such" sluice apply -f /no-such.yaml
+row "the lock: who holds it is named, and looking needs none" lock_held
+row "the lock: twenty changes at once all happen" crowd
+row "export goes back unchanged: no new revision, the same digest" export_apply
+row "history and diff show what changed" history_and_diff
+row "rollback of one service toggles" service_toggles
+row "a dry run changes nothing" dry_run
+row "explain sees the live flow" explain_flow
+row "a torn revision file is named and set aside" torn_revision
+rows_end

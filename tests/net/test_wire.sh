@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What networks do to packets: fragments, path MTUs, tags, silence, interfaces that come and go; and leaving.
+. "$(dirname "$0")/lib.sh"
+
+fragments() { # VIP: datagrams of three fragments, both ways
+	local before
+
+	before=$(($(verdict fragment_stack) + $(verdict fragment_redirect)))
+	ask open --to "$1" --port 53 --udp --size 4000 --count 200 --concurrency 8 && is "answers of 4,000 bytes" 200 "$(field ok)" &&
+		shares 4.5 50 30 20 &&
+		at_least "later fragments carried" 400 $(($(verdict fragment_stack) + $(verdict fragment_redirect) - before))
+}
+
+# A machine behind another: NAME VIA NUMBER MTU, where the MTU is that of the device that leads to it.
+behind() {
+	local name=$1 via=$2 i=$3
+
+	machines="$machines $name:$i"
+	space_up "$name"
+	ip link add "n_$name" netns "$W-$via" type veth peer name port netns "$W-$name"
+	in_ns "$via" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip -n "$W-$name" -batch - <<-END
+		link set port up
+		address add 10.77.$i.2/24 dev port
+		address add fd77:$i::2/64 dev port nodad
+		route add default via 10.77.$i.1
+		route add default via fd77:$i::1
+	END
+	ip -n "$W-$via" -batch - <<-END
+		link set n_$name up mtu $4
+		address add 10.77.$i.1/24 dev n_$name
+		address add fd77:$i::1/64 dev n_$name nodad
+	END
+	ip -n "$W-node" route add "10.77.$i.0/24" via "10.77.${via_number[$via]}.2"
+	ip -n "$W-node" route add "fd77:$i::/64" via "fd77:${via_number[$via]}::2"
+}
+declare -A via_number=([c1]=1 [s1]=11)
+
+path() { # WHAT, then options of the question: it goes through, and routers' errors were translated
+	local before
+
+	before=$(($(verdict icmp_stack) + $(verdict icmp_redirect)))
+	ask open --port 80 --count 3 --timeout 8000 "$@" && is "whole answers" 3 "$(field ok)" &&
+		at_least "translated ICMP errors" 1 $(($(verdict icmp_stack) + $(verdict icmp_redirect) - before))
+}
+
+small_device() { # VIP: the node's own device to the endpoints is the narrow one
+	local name
+
+	for name in s1 s2 s3 s4; do
+		ip -n "$W-node" link set "n_$name" mtu 1300
+	done
+	path --to "$1" --size 1000000
+	local code=$?
+
+	for name in s1 s2 s3 s4; do
+		ip -n "$W-node" link set "n_$name" mtu 1500
+	done
+	flush
+	return "$code"
+}
+
+flush() {
+	local machine
+
+	for machine in $machines; do
+		ip -n "$W-${machine%:*}" route flush cache
+		ip -n "$W-${machine%:*}" -6 route flush cache
+	done
+}
+
+udp_idle() { # VIP
+	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 && is "the flow's version" 1 "$(field v1)" || return 1
+	weight 0 0 1 && sleep 0.5 || return 1
+	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version of a flow that is in use" 1 "$(field v1)" || return 1
+	sleep 3
+	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version after silence" 1 "$(field v3)"
+}
+
+# Questions come more often than the idle time: the flow never ends.
+udp_busy() { # VIP
+	weight 1 0 0 && hold_start busy --to "$1" --port 53 --udp --count 20 --every 300 || return 1
+	weight 0 0 1 && sleep 4 && hold_end busy 20
+}
+
+later() {
+	leg_up c3 3
+	machines="$machines c3:3"
+	wait_for "the door of n_c3" in_ns node bash -c "'$build/sluice' --pins '$pins' --state '$state' status | grep -q n_c3" &&
+		weight 50 30 20 &&
+		from=c3 ask open --to "$vip4" --port 80 --count 300 && is "answers through a later interface" 300 "$(field ok)" &&
+		shares 4.5 50 30 20
+}
+
+comes_again() {
+	ip -n "$W-node" link delete n_c3
+	ip netns del "$W-c3"
+	later
+}
+
+vlan() { # VIP
+	ip -n "$W-c2" link add link port name tagged type vlan id 5 2>"$tmp/vlan" || {
+		echo "the kernel has no VLAN devices (8021q): $(tail -n 1 "$tmp/vlan")"
+		return 77
+	}
+	ip -n "$W-node" link add link n_c2 name n_c2.5 type vlan id 5 || return 1
+	ip -n "$W-c2" address add 10.77.25.2/24 dev tagged
+	ip -n "$W-node" address add 10.77.25.1/24 dev n_c2.5
+	ip -n "$W-c2" link set tagged up
+	ip -n "$W-node" link set n_c2.5 up
+	ip -n "$W-c2" route replace default via 10.77.25.1
+	sleep 0.5
+	from=c2 ask open --to "$1" --port 80 --count 300 --from 10.77.25.2 && is "answers through a tag" 300 "$(field ok)" &&
+		shares 4.5 50 30 20
+}
+
+nothing_left() {
+	agent_end TERM
+	detach || return 1
+	is "pins" "" "$(ls -d "$pins" 2>>"$tmp/end")" &&
+		is "doors of XDP and tc" "" "$(in_ns node bpftool net show | grep -i 'sl_\|n_')" &&
+		is "clsact" "" "$(in_ns node tc qdisc show | grep clsact)" &&
+		is "programs still loaded" "" "$(bpftool prog show | grep -F "$(cat "$tmp/programs")")" || return 1
+	ask open --to 10.77.11.2 --port 8080 --count 50 && is "direct connections" 50 "$(field ok)" &&
+		ask open --to "$vip4" --port 8080 --count 50 && is "connections to the host at the VIP" 50 "$(field v3.s4)" &&
+		ask open --to "$vip4" --port 80 --count 20 && is "connections that the host itself refuses" 20 "$(field refused)"
+}
+
+# By its id: others on this machine may have programs of the same names.
+programs_note() {
+	bpftool prog show pinned "$pins/prog_tc_in" | sed -n 's/^\([0-9]*:\) .*/\1/p' >"$tmp/programs"
+}
+
+comes_back() {
+	agent_start --door tc && sluice status >"$tmp/status" && ask open --to "$vip4" --port 80 --count 300 &&
+		is "connections after the agent came back" 300 "$(field ok)" && shares 4.5 50 30 20
+}
+
+world_up
+for way in stack auto; do
+	agent_start --door tc --forward "$way" --udp-idle 1 || die "the agent comes up"
+	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
+	row "tc $way: UDP datagrams of 4,000 bytes both ways, IPv4" fragments "$vip4"
+	row "tc $way: UDP datagrams of 4,000 bytes both ways, IPv6" fragments "$vip6"
+	row "tc $way: a narrow device of the node, IPv4: the client learns the path's MTU" small_device "$vip4"
+	row "tc $way: a narrow device of the node, IPv6: the client learns the path's MTU" small_device "$vip6"
+	agent_end TERM
+done
+behind far c1 31 1300
+behind deep s1 32 1300
+agent_start --door tc --udp-idle 1 || die "the agent comes up"
+from=far
+row "a narrow path beyond the client, IPv4: the endpoint learns its MTU" path --to "$vip4" --get 1000000
+row "a narrow path beyond the client, IPv6: the endpoint learns its MTU" path --to "$vip6" --get 1000000
+from=c2
+server_start deep v1.deep
+entry "" | sed 's/\[\]//' >"$tmp/deep"
+cat >>"$tmp/deep" <<END
+  - {address: 10.77.32.2, labels: {version: v1}}
+  - {address: "fd77:32::2", labels: {version: v1}}
+END
+apply <"$tmp/deep" >"$tmp/row" && weight 1 0 0
+row "a narrow path beyond the endpoint's router, IPv4: the client learns its MTU" path --to "$vip4" --size 1000000
+row "a narrow path beyond the endpoint's router, IPv6: the client learns its MTU" path --to "$vip6" --size 1000000
+from=c1
+config 50 30 20 | apply >"$tmp/row"
+row "a UDP flow ends after silence, IPv4" udp_idle "$vip4"
+row "a UDP flow ends after silence, IPv6" udp_idle "$vip6"
+row "a UDP flow that is in use does not end" udp_busy "$vip4"
+row "an interface that comes later gets its door" later
+row "an interface that goes and comes again gets its door" comes_again
+row "packets with a VLAN tag are split" vlan "$vip4"
+programs_note
+row "sluiced --detach leaves no pin, no door, no program, and traffic passes" nothing_left
+row "an agent after that brings the last revision back" comes_back
+rows_end
