@@ -44,6 +44,9 @@ SAN_LIB_OBJ := $(patsubst %.c,$(B)/san/%.o,$(PURE_SRC) $(KERNEL_SRC))
 .PHONY: all
 all: $(B)/sluice $(B)/sluiced
 
+# Kept, or every build would begin with the data plane again.
+.SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(B)/%.bpf.o)
+
 $(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D)
@@ -112,7 +115,7 @@ NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c)
 $(B)/tests/net/flipper: tests/net/flipper.c $(B)/libsluice.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.c %.a,$^) $(LIBS)
 $(B)/tests/net/%: tests/net/%.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
