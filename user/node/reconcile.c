@@ -52,7 +52,7 @@ static int history_warm(struct reconcile *reconcile)
 		err = store_list(node->store, scratch, reconcile->diags, &list, &count);
 	if (err)
 		return err;
-	for (size_t i = count < SL_HOT_MIN ? count : SL_HOT_MIN - 1; i-- > 0;) {
+	for (size_t i = count < SL_HOT_MIN ? count : SL_HOT_MIN; i-- > 0;) {
 		struct plan *plan;
 
 		if (list[i].number == node->active ||
@@ -114,12 +114,39 @@ static int active_audit(struct reconcile *reconcile)
 	if (found < 0)
 		return found;
 	reconcile->found += found;
-	/*
-	 * Whoever died while bringing rings up to date had not come to the other revisions'
-	 * either.
-	 */
-	if (found && reconcile->repair)
-		node_members_refresh(node, node->inventory, reconcile->plan, reconcile->diags);
+	return 0;
+}
+
+static uint64_t *rings_note(void *parent, const struct kernel *kernel)
+{
+	uint32_t limit = kernel_version_limit(kernel);
+	uint64_t *rings = talloc_array(parent, uint64_t, limit);
+
+	for (uint32_t i = 0; rings && i < limit; i++)
+		rings[i] = kernel_version(kernel, i)->ring;
+	return rings;
+}
+
+/*
+ * Versions that only other hot revisions use. Whoever died while bringing rings up to date need not have come to them,
+ * and the active revision's own rings do not tell.
+ */
+static int others_refresh(struct reconcile *reconcile)
+{
+	const struct kernel *kernel = reconcile->node->kernel;
+	_cleanup_talloc_ uint64_t *before = rings_note(NULL, kernel);
+
+	if (!before)
+		return -ENOMEM;
+	node_members_refresh(reconcile->node, reconcile->node->inventory, reconcile->plan,
+			     reconcile->diags);
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
+		const struct sl_version *version = kernel_version(kernel, i);
+
+		if (version->ring != before[i] && !plan_version_find(reconcile->plan, version->key))
+			difference(reconcile, "drift: version %s of an older revision: had other "
+				   "endpoints in the kernel", version->key);
+	}
 	return 0;
 }
 
@@ -148,5 +175,7 @@ int node_reconcile(struct node *node, bool repair, struct diags *diags)
 		err = active_restore(&reconcile);
 	if (!err)
 		err = active_audit(&reconcile);
+	if (!err && repair)
+		err = others_refresh(&reconcile);
 	return err ? err : reconcile.found;
 }
