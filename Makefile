@@ -45,7 +45,7 @@ SAN_LIB_OBJ := $(patsubst %.c,$(B)/san/%.o,$(PURE_SRC) $(KERNEL_SRC))
 all: $(B)/sluice $(B)/sluiced
 
 # Kept, or every build would begin with the data plane again.
-.SECONDARY: $(BPF_SRC:bpf/%.bpf.c=$(B)/%.bpf.o)
+.SECONDARY: $(SKELS) $(BPF_SRC:bpf/%.bpf.c=$(B)/%.bpf.o)
 
 $(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
