@@ -11,7 +11,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/pkt_cls.h>
@@ -26,18 +25,15 @@
 #define ATTACH_TCX_INGRESS 46
 #define ATTACH_TCX_EGRESS 47
 
-#define CLSACT_PRIORITY 0x51 /* our filters' own, so that others' stay */
-#define CLSACT_HANDLE 1
-
 struct tc_hook {
 	const char *suffix, *program;
 	int tcx;
-	enum bpf_tc_attach_point point;
+	bool is_ingress;
 };
 
 static const struct tc_hook tc_hooks[] = {
-	{ "in", "prog_tc_in", ATTACH_TCX_INGRESS, BPF_TC_INGRESS },
-	{ "out", "prog_tc_out", ATTACH_TCX_EGRESS, BPF_TC_EGRESS },
+	{ "in", "prog_tc_in", ATTACH_TCX_INGRESS, true },
+	{ "out", "prog_tc_out", ATTACH_TCX_EGRESS, false },
 };
 
 static int link_path(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
@@ -107,41 +103,20 @@ static int link_set(const struct kernel *kernel, uint32_t ifindex, const char *s
 	return bpf_obj_pin(link, path) ? -errno : 0;
 }
 
-static bool link_remove(const struct kernel *kernel, uint32_t ifindex, const char *suffix)
+static void link_remove(const struct kernel *kernel, uint32_t ifindex, const char *suffix)
 {
 	char path[320];
 
-	return !link_path(kernel, ifindex, suffix, path) && !unlink(path);
+	if (!link_path(kernel, ifindex, suffix, path))
+		pin_remove(path);
 }
 
 /* --- tc --- */
 
-static int clsact_set(uint32_t ifindex, const struct tc_hook *hook, int program)
+/* Weak, so that tests can be a kernel before 6.6. */
+__attribute__((weak)) bool kernel_may_have_tcx(void)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex, .attach_point = hook->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
-			    .priority = CLSACT_PRIORITY, .prog_fd = program,
-			    .flags = BPF_TC_F_REPLACE);
-	int err;
-
-	tc.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
-	err = bpf_tc_hook_create(&tc);
-	if (err && err != -EEXIST)
-		return err;
-	tc.attach_point = hook->point;
-	return bpf_tc_attach(&tc, &opts);
-}
-
-static void clsact_remove(uint32_t ifindex)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++) {
-		DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
-				    .attach_point = tc_hooks[i].point);
-		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
-				    .priority = CLSACT_PRIORITY);
-
-		bpf_tc_detach(&tc, &opts);
-	}
+	return true;
 }
 
 static bool is_unsupported(int err)
@@ -149,29 +124,34 @@ static bool is_unsupported(int err)
 	return err == -EINVAL || err == -EOPNOTSUPP || err == -E2BIG;
 }
 
-static int tc_attach(const struct kernel *kernel, uint32_t ifindex, uint32_t *ret_flags)
+/* One device has both its hooks by the same way: the first decides. */
+static int hook_attach(const struct kernel *kernel, uint32_t ifindex, const struct tc_hook *hook,
+		       uint32_t *flags)
 {
-	uint32_t flags = SL_DEVICE_TCX;
+	_cleanup_close_ int program = program_get(kernel, hook->program);
+	bool is_new = false;
+	int err = -EOPNOTSUPP;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++) {
-		const struct tc_hook *hook = &tc_hooks[i];
-		_cleanup_close_ int program = program_get(kernel, hook->program);
-		int err;
+	if (program < 0)
+		return program;
+	if (kernel_may_have_tcx() && !(*flags & SL_DEVICE_CLSACT))
+		err = link_set(kernel, ifindex, hook->suffix, hook->tcx, 0, program);
+	if (!err)
+		*flags |= SL_DEVICE_TCX;
+	if (!err || *flags & SL_DEVICE_TCX || !is_unsupported(err))
+		return err;
+	err = clsact_set(ifindex, hook->is_ingress, program, &is_new);
+	*flags |= SL_DEVICE_CLSACT | (is_new ? DEVICE_OUR_QDISC : 0);
+	return err;
+}
 
-		if (program < 0)
-			return program;
-		err = flags == SL_DEVICE_TCX ?
-			      link_set(kernel, ifindex, hook->suffix, hook->tcx, 0, program) :
-			      clsact_set(ifindex, hook, program);
-		if (flags == SL_DEVICE_TCX && i == 0 && is_unsupported(err)) {
-			flags = SL_DEVICE_CLSACT;
-			err = clsact_set(ifindex, hook, program);
-		}
-		if (err)
-			return err;
-	}
-	*ret_flags = flags;
-	return 0;
+static int tc_attach(const struct kernel *kernel, uint32_t ifindex, uint32_t *flags)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(tc_hooks); i++)
+		err = hook_attach(kernel, ifindex, &tc_hooks[i], flags);
+	return err;
 }
 
 /* --- XDP --- */
@@ -182,29 +162,39 @@ static void cleanup_xdp_program_p(struct xdp_program **program)
 		xdp_program__close(*program);
 }
 
-static int libxdp_quiet(enum libxdp_print_level level, const char *format, va_list args)
-{
-	return 0;
-}
-
-/* Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow it. */
-static int xdp_share(uint32_t ifindex, int program, uint32_t *ret_flags)
+/*
+ * Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow it. What we had
+ * behind it before goes after the new one is in.
+ */
+static int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool allow_generic,
+		     uint32_t *ret_flags)
 {
 	__attribute__((cleanup(cleanup_xdp_program_p))) struct xdp_program *xdp = NULL;
 	enum xdp_attach_mode modes[] = { XDP_MODE_NATIVE, XDP_MODE_SKB };
 	int err;
 
-	libxdp_set_print(libxdp_quiet);
+	libxdp_hush();
 	xdp = xdp_program__from_fd(program);
 	err = libxdp_get_error(xdp);
-	for (size_t i = 0; !libxdp_get_error(xdp) && i < ARRAY_SIZE(modes); i++) {
+	for (size_t i = 0; !libxdp_get_error(xdp) && i < 1u + allow_generic; i++) {
 		err = xdp_program__attach(xdp, ifindex, modes[i], 0);
 		if (err)
 			continue;
+		xdp_unshare(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), xdp_program__id(xdp));
 		*ret_flags = SL_DEVICE_XDP_SHARED | (i ? SL_DEVICE_XDP_GENERIC : SL_DEVICE_XDP_NATIVE);
 		return 0;
 	}
 	return err;
+}
+
+/* A link that was there already keeps its mode, whatever was asked for. */
+static uint32_t xdp_mode(uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+
+	return !bpf_xdp_query(ifindex, 0, &opts) && opts.attach_mode == XDP_ATTACHED_SKB ?
+		       SL_DEVICE_XDP_GENERIC :
+		       SL_DEVICE_XDP_NATIVE;
 }
 
 static int xdp_attach(const struct kernel *kernel, uint32_t ifindex, bool allow_generic,
@@ -215,32 +205,14 @@ static int xdp_attach(const struct kernel *kernel, uint32_t ifindex, bool allow_
 
 	if (program < 0)
 		return program;
-	*ret_flags = SL_DEVICE_XDP_NATIVE;
 	err = link_set(kernel, ifindex, "xdp", BPF_XDP, XDP_FLAGS_DRV_MODE, program);
 	if (err == -EBUSY || err == -EEXIST)
-		return xdp_share(ifindex, program, ret_flags);
-	if (!err || !allow_generic || !is_unsupported(err))
-		return err;
-	*ret_flags = SL_DEVICE_XDP_GENERIC;
-	return link_set(kernel, ifindex, "xdp", BPF_XDP, XDP_FLAGS_SKB_MODE, program);
-}
-
-/* Our program behind a dispatcher: found by its name, taken out alone. */
-static void xdp_unshare(uint32_t ifindex)
-{
-	struct xdp_multiprog *multi;
-	struct xdp_program *at = NULL;
-
-	libxdp_set_print(libxdp_quiet);
-	multi = xdp_multiprog__get_from_ifindex(ifindex);
-	if (libxdp_get_error(multi))
-		return;
-	while ((at = xdp_multiprog__next_prog(at, multi)))
-		if (!strcmp(xdp_program__name(at), "sl_xdp")) {
-			xdp_program__detach(at, ifindex, xdp_multiprog__attach_mode(multi), 0);
-			break;
-		}
-	xdp_multiprog__close(multi);
+		return xdp_share(kernel, ifindex, program, allow_generic, ret_flags);
+	if (is_unsupported(err) && allow_generic)
+		err = link_set(kernel, ifindex, "xdp", BPF_XDP, XDP_FLAGS_SKB_MODE, program);
+	if (!err)
+		*ret_flags = xdp_mode(ifindex);
+	return err;
 }
 
 /*
@@ -287,8 +259,9 @@ static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 {
 	struct bpf_devmap_val target = { .ifindex = ifindex };
 
-	if (flags & SL_DEVICE_XDP_TARGET &&
-	    bpf_map_update_elem(kernel->map[MAP_TXDEVS].fd, &ifindex, &target, BPF_ANY))
+	if (!(flags & SL_DEVICE_XDP_TARGET))
+		bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
+	else if (bpf_map_update_elem(kernel->map[MAP_TXDEVS].fd, &ifindex, &target, BPF_ANY))
 		flags &= ~SL_DEVICE_XDP_TARGET;
 	return bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY) ? -errno : 0;
 }
@@ -301,6 +274,7 @@ static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 
 	if (door == KERNEL_DOOR_TC || (door == KERNEL_DOOR_AUTO && !is_hardware(name))) {
 		link_remove(kernel, ifindex, "xdp");
+		xdp_unshare(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), 0);
 		return 0;
 	}
 	err = xdp_attach(kernel, ifindex, door == KERNEL_DOOR_XDP, &xdp);
@@ -317,26 +291,51 @@ static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 	return door == KERNEL_DOOR_XDP ? err : 0;
 }
 
+/* Everything of ours off the device; `flags` say what its qdisc is. */
+static void device_clear(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
+{
+	uint32_t owner = map_id(kernel->map[MAP_VERDICTS].fd);
+
+	xdp_unshare(ifindex, owner, 0);
+	clsact_remove(ifindex, owner, flags & DEVICE_OUR_QDISC);
+	link_remove(kernel, ifindex, "xdp");
+	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++)
+		link_remove(kernel, ifindex, tc_hooks[i].suffix);
+}
+
+static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *name,
+			enum kernel_door door, struct diags *diags, uint32_t *flags)
+{
+	int err = tc_attach(kernel, ifindex, flags);
+
+	if (err)
+		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL, "cannot attach the tc door: %s",
+			 strerror(-err));
+	if (!err)
+		err = xdp_choose(kernel, ifindex, name, door, diags, flags);
+	if (err)
+		return err;
+	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags);
+	return device_write(kernel, ifindex, *flags);
+}
+
 int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door,
 		  struct diags *diags, struct kernel_device *ret_device)
 {
-	uint32_t flags = 0;
+	uint32_t before = 0, flags;
 	char name[IF_NAMESIZE];
 	int err;
 
 	if (!if_indextoname(ifindex, name))
 		return -ENODEV;
-	err = tc_attach(kernel, ifindex, &flags);
-	if (err) {
-		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL, "cannot attach the tc door: %s",
-			 strerror(-err));
-		return err;
-	}
-	err = xdp_choose(kernel, ifindex, name, door, diags, &flags);
-	if (err)
-		return err;
-	flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, flags);
-	err = device_write(kernel, ifindex, flags);
+	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
+	flags = before & DEVICE_OUR_QDISC;
+	err = doors_attach(kernel, ifindex, name, door, diags, &flags);
+	/* Half a device would send packets one way alone; one that had its doors before keeps what it has. */
+	if (err && !before)
+		device_clear(kernel, ifindex, flags);
+	if (!err && before & SL_DEVICE_CLSACT && flags & SL_DEVICE_TCX)
+		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), before & DEVICE_OUR_QDISC);
 	if (!err && ret_device)
 		device_describe(ifindex, flags, ret_device);
 	return err;
@@ -350,13 +349,7 @@ int kernel_detach(struct kernel *kernel, uint32_t ifindex)
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags);
 	bpf_map_delete_elem(kernel->map[MAP_DEVICES].fd, &ifindex);
 	bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
-	if (flags & SL_DEVICE_XDP_SHARED)
-		xdp_unshare(ifindex);
-	if (flags & SL_DEVICE_CLSACT)
-		clsact_remove(ifindex);
-	link_remove(kernel, ifindex, "xdp");
-	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++)
-		link_remove(kernel, ifindex, tc_hooks[i].suffix);
+	device_clear(kernel, ifindex, flags);
 	return 0;
 }
 
@@ -398,51 +391,4 @@ int kernel_devices(void *parent, const struct kernel *kernel, struct kernel_devi
 	*ret_list = devices.list;
 	*ret_count = devices.count;
 	return 0;
-}
-
-/* --- removal --- */
-
-/* Every pin of a folder goes; which they are does not matter, also those of another version. */
-static int pins_remove(const char *dir)
-{
-	DIR *folder = opendir(dir);
-	struct dirent *entry;
-	char path[600];
-	int err = 0;
-
-	if (!folder)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		if (entry->d_type == DT_DIR ? pins_remove(path) : unlink(path) && errno != ENOENT)
-			err = -errno;
-	}
-	closedir(folder);
-	if (rmdir(dir) && errno != ENOENT)
-		err = -errno;
-	return err;
-}
-
-int kernel_detach_all(const char *pin_dir, struct diags *diags)
-{
-	struct kernel *kernel = NULL;
-	struct kernel_device *list = NULL;
-	size_t count = 0;
-	int err;
-
-	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
-	if (!kernel_open(pin_dir, &kernel)) {
-		if (!kernel_devices(NULL, kernel, &list, &count))
-			for (size_t i = 0; i < count; i++)
-				kernel_detach(kernel, list[i].ifindex);
-		talloc_free(list);
-		kernel_close(kernel);
-	}
-	err = pins_remove(pin_dir);
-	if (err)
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot remove the pins: %s",
-			 strerror(-err));
-	return err;
 }

@@ -78,6 +78,27 @@ int path_join(char *path, size_t size, const char *dir, const char *name);
 /* Whether XDP frames can be sent out of the interface (its driver's own word); -ENOTSUP when the kernel cannot say. */
 int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
 
+/* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
+
+/* A flag of the devices map, for the user half alone: the qdisc that our filters stand on is our own making. */
+#define DEVICE_OUR_QDISC (1u << 16)
+
+/* The kernel's id of an open map; 0 when it has none. */
+uint32_t map_id(int fd);
+/* Detaches when it is a link's. 0 or -errno. */
+int pin_remove(const char *path);
+/* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
+bool program_is_ours(uint32_t id, uint32_t owner);
+int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);
+/* Our filters; and the qdisc, when we made it and nobody else has a filter there. */
+void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc);
+/* Our programs behind libxdp's dispatcher, but for program `keep` (0: none). */
+void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep);
+/* libxdp speaks to stderr unless told not to. */
+void libxdp_hush(void);
+/* Whether tc doors may be tcx links (6.6); tests say no. */
+bool kernel_may_have_tcx(void);
+
 /* --- index.c: bytes to number, open addressing --- */
 struct index;
 struct index *index_new(void *parent, size_t expected);

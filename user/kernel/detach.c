@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Taking the data plane off a node, whatever release made it: by its pins, and by what its programs read. */
+#include "kernel.h"
+
+#include "../base/cleanup.h"
+#include "internal.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <xdp/libxdp.h>
+
+uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.id : 0;
+}
+
+static bool is_our_name(const char *name)
+{
+	return !strcmp(name, "sl_tc_in") || !strcmp(name, "sl_tc_out") || !strcmp(name, "sl_xdp");
+}
+
+#define PROGRAM_MAPS 64
+
+bool program_is_ours(uint32_t id, uint32_t owner)
+{
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+	uint32_t maps[PROGRAM_MAPS];
+	struct bpf_prog_info info = { .nr_map_ids = PROGRAM_MAPS, .map_ids = (uintptr_t)maps };
+	uint32_t size = sizeof(info);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) || !is_our_name(info.name))
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids && i < PROGRAM_MAPS; i++)
+		if (maps[i] == owner)
+			return true;
+	return !owner;
+}
+
+static int libxdp_quiet(enum libxdp_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+static bool unshare_one(uint32_t ifindex, uint32_t owner, uint32_t keep)
+{
+	struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex(ifindex);
+	struct xdp_program *at = NULL;
+	bool is_gone = false;
+
+	if (libxdp_get_error(multi))
+		return false;
+	while (!is_gone && (at = xdp_multiprog__next_prog(at, multi)))
+		if (xdp_program__id(at) != keep && program_is_ours(xdp_program__id(at), owner))
+			is_gone = !xdp_program__detach(at, ifindex,
+						       xdp_multiprog__attach_mode(multi), 0);
+	xdp_multiprog__close(multi);
+	return is_gone;
+}
+
+void libxdp_hush(void)
+{
+	libxdp_set_print(libxdp_quiet);
+}
+
+void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep)
+{
+	libxdp_hush();
+	while (unshare_one(ifindex, owner, keep))
+		;
+}
+
+int pin_remove(const char *path)
+{
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	/* A link that only loses its pin is detached by and by, and holds the interface against the next until then. */
+	if (fd >= 0)
+		bpf_link_detach(fd);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+/* Every pin of a folder goes; which they are does not matter, also those of another version. */
+static int pins_remove(const char *dir)
+{
+	DIR *folder = opendir(dir);
+	struct dirent *entry;
+	char path[600];
+	int err = 0;
+
+	if (!folder)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+
+		int one = entry->d_type == DT_DIR ? pins_remove(path) : pin_remove(path);
+
+		err = one ? one : err;
+	}
+	closedir(folder);
+	if (rmdir(dir) && errno != ENOENT)
+		err = -errno;
+	return err;
+}
+
+static int pin_open(const char *pin_dir, enum map_id id)
+{
+	char path[320];
+
+	return path_join(path, sizeof(path), pin_dir, map_names[id]) ? -1 : bpf_obj_get(path);
+}
+
+/* What no pin holds. Another release's maps tell as much as these two: whose they are, and a word for a device. */
+static void interfaces_clear(const char *pin_dir)
+{
+	_cleanup_close_ int verdicts = pin_open(pin_dir, MAP_VERDICTS);
+	_cleanup_close_ int devices = pin_open(pin_dir, MAP_DEVICES);
+	struct if_nameindex *links = if_nameindex();
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+	bool is_read = devices >= 0 && !bpf_obj_get_info_by_fd(devices, &info, &size) &&
+		       info.key_size == 4 && info.value_size == 4;
+
+	for (const struct if_nameindex *link = links; link && link->if_index; link++) {
+		uint32_t flags = 0;
+
+		if (is_read)
+			bpf_map_lookup_elem(devices, &link->if_index, &flags);
+		clsact_remove(link->if_index, map_id(verdicts), flags & DEVICE_OUR_QDISC);
+		xdp_unshare(link->if_index, map_id(verdicts), 0);
+	}
+	if (links)
+		if_freenameindex(links);
+}
+
+int kernel_detach_all(const char *pin_dir, struct diags *diags)
+{
+	int err;
+
+	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
+	if (!access(pin_dir, F_OK))
+		interfaces_clear(pin_dir);
+	err = pins_remove(pin_dir);
+	if (err)
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot remove the pins: %s",
+			 strerror(-err));
+	return err;
+}
