@@ -176,8 +176,7 @@ struct sl_endpoint {
 	__u32 addr[4];
 	__be16 port;
 	__u8 used; /* 0: free */
-	__u8 pad;
-	__u32 retired_s; /* CLOCK_MONOTONIC seconds when it left its last version; 0: in use */
+	__u8 pad[5];
 };
 
 /* devices: hash by interface index; what the doors may assume of an interface. */
@@ -188,6 +187,7 @@ struct sl_endpoint {
 #define SL_DEVICE_XDP_NATIVE (1u << 4)
 #define SL_DEVICE_XDP_GENERIC (1u << 5)
 #define SL_DEVICE_XDP_SHARED (1u << 6) /* behind libxdp's dispatcher, beside others */
+#define SL_DEVICE_OUR_QDISC (1u << 7)  /* the clsact qdisc is our own making */
 
 /* stats: per-CPU array by version. Bytes are those of the IP packet. Buckets: [i] counts 2^i <= us < 2^(i+1); [0] has 0 and 1. */
 #define SL_HANDSHAKE_BUCKETS 24u

@@ -141,7 +141,7 @@ static int hook_attach(const struct kernel *kernel, uint32_t ifindex, const stru
 	if (!err || *flags & SL_DEVICE_TCX || !is_unsupported(err))
 		return err;
 	err = clsact_set(ifindex, hook->is_ingress, program, &is_new);
-	*flags |= SL_DEVICE_CLSACT | (is_new ? DEVICE_OUR_QDISC : 0);
+	*flags |= SL_DEVICE_CLSACT | (is_new ? SL_DEVICE_OUR_QDISC : 0);
 	return err;
 }
 
@@ -297,7 +297,7 @@ static void device_clear(struct kernel *kernel, uint32_t ifindex, uint32_t flags
 	uint32_t owner = map_id(kernel->map[MAP_VERDICTS].fd);
 
 	xdp_unshare(ifindex, owner, 0);
-	clsact_remove(ifindex, owner, flags & DEVICE_OUR_QDISC);
+	clsact_remove(ifindex, owner, flags & SL_DEVICE_OUR_QDISC);
 	link_remove(kernel, ifindex, "xdp");
 	for (size_t i = 0; i < ARRAY_SIZE(tc_hooks); i++)
 		link_remove(kernel, ifindex, tc_hooks[i].suffix);
@@ -329,13 +329,13 @@ int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door
 	if (!if_indextoname(ifindex, name))
 		return -ENODEV;
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
-	flags = before & DEVICE_OUR_QDISC;
+	flags = before & SL_DEVICE_OUR_QDISC;
 	err = doors_attach(kernel, ifindex, name, door, diags, &flags);
 	/* Half a device would send packets one way alone; one that had its doors before keeps what it has. */
 	if (err && !before)
 		device_clear(kernel, ifindex, flags);
 	if (!err && before & SL_DEVICE_CLSACT && flags & SL_DEVICE_TCX)
-		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), before & DEVICE_OUR_QDISC);
+		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), before & SL_DEVICE_OUR_QDISC);
 	if (!err && ret_device)
 		device_describe(ifindex, flags, ret_device);
 	return err;

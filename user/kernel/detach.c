@@ -134,7 +134,7 @@ static void interfaces_clear(const char *pin_dir)
 
 		if (is_read)
 			bpf_map_lookup_elem(devices, &link->if_index, &flags);
-		clsact_remove(link->if_index, map_id(verdicts), flags & DEVICE_OUR_QDISC);
+		clsact_remove(link->if_index, map_id(verdicts), flags & SL_DEVICE_OUR_QDISC);
 		xdp_unshare(link->if_index, map_id(verdicts), 0);
 	}
 	if (links)

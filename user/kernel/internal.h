@@ -80,9 +80,6 @@ int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
 
-/* A flag of the devices map, for the user half alone: the qdisc that our filters stand on is our own making. */
-#define DEVICE_OUR_QDISC (1u << 16)
-
 /* The kernel's id of an open map; 0 when it has none. */
 uint32_t map_id(int fd);
 /* Detaches when it is a link's. 0 or -errno. */

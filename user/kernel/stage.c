@@ -4,6 +4,7 @@
 #include "../plan/ring.h"
 #include "../plan/slots.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <talloc.h>
@@ -136,9 +137,8 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 	stage->splits = talloc_zero_array(stage, struct sl_split, splits);
 	stage->members_of = talloc_zero_array(stage, uint32_t *, splits);
 	stage->new_versions = talloc_zero_array(stage, struct sl_version, versions);
-	stage->new_endpoints = talloc_zero_array(stage, struct sl_endpoint, 1);
 	err = stage->version_at && stage->ring_at && stage->ring_words && stage->splits &&
-			      stage->members_of && stage->new_versions && stage->new_endpoints ?
+			      stage->members_of && stage->new_versions ?
 		      stage_arenas(stage) :
 		      -ENOMEM;
 	if (!err)
@@ -189,6 +189,22 @@ static int version_take(struct stage *stage, size_t at, bool known_only)
 	return index_put(stage->version_index, fresh->key, strlen(fresh->key), stage->version_at[at]);
 }
 
+static int endpoint_keep(struct stage *stage, const struct sl_endpoint *endpoint, uint32_t index)
+{
+	size_t count = stage->new_endpoint_count;
+
+	if (!(count & (count - 1))) {
+		struct stage_endpoint *list = talloc_realloc(stage, stage->new_endpoints, struct stage_endpoint,
+							     count ? count * 2 : 1);
+
+		if (!list)
+			return -ENOMEM;
+		stage->new_endpoints = list;
+	}
+	stage->new_endpoints[stage->new_endpoint_count++] = (struct stage_endpoint){ index, *endpoint };
+	return 0;
+}
+
 /* An address without an index gets one that no live flow can name: never used, or freed by the sweep. */
 static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoint,
 			 uint32_t *ret_index)
@@ -200,9 +216,7 @@ static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoi
 	if (!fresh)
 		return -ENOMEM;
 	addr_to_words(&endpoint->addr, fresh->addr);
-	fresh->port = __builtin_bswap16(endpoint->port);
-	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-		fresh->port = endpoint->port;
+	fresh->port = htons(endpoint->port);
 	fresh->used = 1;
 	if (!index_find(stage->endpoint_index, fresh, 18, ret_index)) {
 		talloc_free(fresh);
@@ -214,16 +228,8 @@ static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoi
 		return stage_full(stage, MAP_ENDPOINTS);
 	*ret_index = stage->next_endpoint++;
 
-	size_t count = talloc_array_length(stage->new_endpoints);
-	struct sl_endpoint *list = stage->new_endpoints;
-
-	/* The list is by order of indices taken: entry n has index ... of `retired_s` until it is written. */
-	fresh->retired_s = *ret_index;
-	list = talloc_realloc(stage, list, struct sl_endpoint, count + 1);
-	if (!list)
+	if (endpoint_keep(stage, fresh, *ret_index))
 		return -ENOMEM;
-	stage->new_endpoints = list;
-	list[count] = *fresh;
 	return index_put(stage->endpoint_index, fresh, 18, *ret_index);
 }
 
@@ -299,13 +305,8 @@ static void endpoints_write(struct stage *stage)
 {
 	struct sl_endpoint *endpoints = MAPPED(stage->kernel, MAP_ENDPOINTS, struct sl_endpoint);
 
-	for (size_t i = 1; i < talloc_array_length(stage->new_endpoints); i++) {
-		struct sl_endpoint fresh = stage->new_endpoints[i];
-		uint32_t index = fresh.retired_s;
-
-		fresh.retired_s = 0;
-		endpoints[index] = fresh;
-	}
+	for (size_t i = 0; i < stage->new_endpoint_count; i++)
+		endpoints[stage->new_endpoints[i].index] = stage->new_endpoints[i].value;
 }
 
 /* Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may not be: see the audit. */

@@ -12,6 +12,11 @@ struct stage_table {
 	bool is_new;
 };
 
+struct stage_endpoint {
+	uint32_t index; /* that it will have */
+	struct sl_endpoint value;
+};
+
 struct stage {
 	struct kernel *kernel;
 	const struct plan *plan;
@@ -22,7 +27,8 @@ struct stage {
 	struct index *version_index; /* packed key -> index */
 	struct index *endpoint_index; /* address and port -> index */
 	struct sl_version *new_versions; /* by index; key[0] 0: as it is in the kernel */
-	struct sl_endpoint *new_endpoints;
+	struct stage_endpoint *new_endpoints;
+	size_t new_endpoint_count;
 	uint32_t *version_at; /* plan version -> kernel index */
 	uint64_t *ring_at;    /* plan version -> packed ring */
 	uint32_t **ring_words; /* plan version -> words to write, NULL: the ring stays */
