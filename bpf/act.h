@@ -263,16 +263,17 @@ static __always_inline int act_rewrite(door_ctx *ctx, const struct pkt *pkt,
 static __always_inline int act_refuse(door_ctx *ctx, const struct pkt *pkt,
 				      const struct decision *decision, __u32 door)
 {
+	int err = door_defer(ctx) ? REFUSE_NO_ROOM : frame_refuse(ctx, pkt);
 	struct sl_stats *stats;
 
-	if (door_defer(ctx)) {
+	if (err == REFUSE_NO_ROOM && door == SL_DOOR_XDP) {
 		count(door, SL_pass_deferred);
 		return door_up(ctx);
 	}
 	stats = decision->verdict == SL_refuse_empty ? stats_of(decision->fresh.version) : 0;
 	if (stats)
 		stats->refused++;
-	if (frame_refuse(ctx, pkt)) {
+	if (err) {
 		count(door, SL_drop_refused);
 		return door_drop();
 	}

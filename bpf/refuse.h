@@ -7,6 +7,7 @@
 #include "csum.h"
 #include "parse.h"
 
+#define REFUSE_NO_ROOM (-2) /* XDP alone: the frame cannot grow, and is as it came */
 #define QUOTE_L4 8 /* bytes of the transport header that an ICMPv4 error must quote; enough to find the socket */
 
 struct answer {
@@ -74,9 +75,10 @@ static __always_inline long answer_begin(door_ctx *ctx, const struct pkt *pkt, _
 	__u8 mac[ETH_ALEN];
 	struct answer answer;
 
-	if (door_load(ctx, 0, &eth, sizeof(eth)) ||
-	    door_resize(ctx, pkt->l3 + answer_ip_len(pkt) + payload))
+	if (door_load(ctx, 0, &eth, sizeof(eth)))
 		return -1;
+	if (door_resize(ctx, pkt->l3 + answer_ip_len(pkt) + payload))
+		return REFUSE_NO_ROOM;
 	__builtin_memcpy(mac, eth.h_dest, ETH_ALEN);
 	__builtin_memcpy(eth.h_dest, eth.h_source, ETH_ALEN);
 	__builtin_memcpy(eth.h_source, mac, ETH_ALEN);
@@ -91,6 +93,7 @@ static __always_inline long refuse_tcp(door_ctx *ctx, const struct pkt *pkt)
 {
 	struct tcphdr in, out = {};
 	__u32 length;
+	long err;
 
 	if (door_load(ctx, pkt->l4, &in, sizeof(in)) || in.rst)
 		return -1;
@@ -106,8 +109,9 @@ static __always_inline long refuse_tcp(door_ctx *ctx, const struct pkt *pkt)
 		out.ack_seq = bpf_htonl(bpf_ntohl(in.seq) + in.syn + in.fin + length);
 	}
 	out.check = csum_fold(sum_words(sum_pseudo(pkt, IPPROTO_TCP, sizeof(out)), &out, sizeof(out)));
-	if (answer_begin(ctx, pkt, IPPROTO_TCP, sizeof(out)))
-		return -1;
+	err = answer_begin(ctx, pkt, IPPROTO_TCP, sizeof(out));
+	if (err)
+		return err;
 	return door_store_slow(ctx, pkt->l3 + answer_ip_len(pkt), &out, sizeof(out));
 }
 
@@ -126,6 +130,7 @@ static __always_inline long refuse_udp4(door_ctx *ctx, const struct pkt *pkt)
 {
 	struct unreachable4 out = { .icmp = { .type = ICMP_UNREACHABLE, .code = ICMP_CODE_PORT } };
 	struct iphdr *quoted = (void *)out.quote;
+	long err;
 
 	if (door_load(ctx, pkt->l3, out.quote, sizeof(struct iphdr)) ||
 	    door_load(ctx, pkt->l4, out.quote + sizeof(struct iphdr), QUOTE_L4))
@@ -136,8 +141,9 @@ static __always_inline long refuse_udp4(door_ctx *ctx, const struct pkt *pkt)
 		quoted->check = csum_fold(sum_words(0, quoted, sizeof(*quoted)));
 	}
 	out.icmp.checksum = csum_fold(sum_words(0, &out, sizeof(out)));
-	if (answer_begin(ctx, pkt, IPPROTO_ICMP, sizeof(out)))
-		return -1;
+	err = answer_begin(ctx, pkt, IPPROTO_ICMP, sizeof(out));
+	if (err)
+		return err;
 	return door_store_slow(ctx, pkt->l3 + sizeof(struct iphdr), &out, sizeof(out));
 }
 
@@ -145,6 +151,7 @@ static __always_inline long refuse_udp6(door_ctx *ctx, const struct pkt *pkt)
 {
 	struct unreachable6 out = { .icmp = { .type = ICMP6_UNREACHABLE, .code = ICMP6_CODE_PORT } };
 	struct ipv6hdr *quoted = (void *)out.quote;
+	long err;
 
 	if (door_load(ctx, pkt->l3, out.quote, sizeof(struct ipv6hdr)) ||
 	    door_load(ctx, pkt->l4, out.quote + sizeof(struct ipv6hdr), QUOTE_L4))
@@ -152,8 +159,9 @@ static __always_inline long refuse_udp6(door_ctx *ctx, const struct pkt *pkt)
 	quoted->nexthdr = IPPROTO_UDP; /* extension headers are left out likewise */
 	out.icmp.checksum = csum_fold(
 		sum_words(sum_pseudo(pkt, IPPROTO_ICMPV6, sizeof(out)), &out, sizeof(out)));
-	if (answer_begin(ctx, pkt, IPPROTO_ICMPV6, sizeof(out)))
-		return -1;
+	err = answer_begin(ctx, pkt, IPPROTO_ICMPV6, sizeof(out));
+	if (err)
+		return err;
 	return door_store_slow(ctx, pkt->l3 + sizeof(struct ipv6hdr), &out, sizeof(out));
 }
 
@@ -167,7 +175,7 @@ static __always_inline int is_unanswerable(const struct pkt *pkt)
 	       pkt->saddr[0] == 0xffffffff || !pkt->saddr[0];
 }
 
-/* Turns the packet into its refusal. Non-zero: nothing may be sent. */
+/* Turns the packet into its refusal. Non-zero: nothing may be sent, or REFUSE_NO_ROOM. */
 static __always_inline long refuse(door_ctx *ctx, const struct pkt *pkt)
 {
 	if (is_unanswerable(pkt))

@@ -87,9 +87,10 @@ static __always_inline int door_defer(struct xdp_md *xdp)
 	return !(route_device(xdp->ingress_ifindex) & SL_DEVICE_XDP_TARGET);
 }
 
+/* Not XDP_TX while there is another way: a veth device whose peer has no program of its own never wakes it for that. */
 static __always_inline int door_back(struct xdp_md *xdp)
 {
-	return XDP_TX;
+	return bpf_redirect_map(&sl_txdevs, xdp->ingress_ifindex, XDP_TX);
 }
 
 static __always_inline int door_route(struct xdp_md *xdp, const struct pkt *pkt, const __u32 *saddr,

@@ -124,7 +124,7 @@ static inline __u32 verdict_code(__u32 door, __u32 verdict)
 	if (strstr(name, "_redirect"))
 		return is_xdp ? XDP_REDIRECT : TC_ACT_REDIRECT;
 	if (!strncmp(name, "refuse", 6))
-		return is_xdp ? XDP_TX : TC_ACT_REDIRECT;
+		return is_xdp ? XDP_REDIRECT : TC_ACT_REDIRECT;
 	if (!strncmp(name, "drop", 4))
 		return is_xdp ? XDP_DROP : TC_ACT_SHOT;
 	return is_xdp ? XDP_PASS : (__u32)TC_ACT_UNSPEC;
