@@ -68,6 +68,7 @@ struct connection {
 	uint64_t asked_ns; /* 0: hold, waiting for its next turn */
 	uint64_t next_ns;
 	bool asked, started; /* the question is out; the answer's first line has begun */
+	bool answered;	     /* all that is left is the server's close */
 	uint32_t sent;
 	uint64_t received;
 	char name[NAME_SIZE], now[NAME_SIZE]; /* the first answer's, this one's */
@@ -251,7 +252,10 @@ static void connection_answered(struct connection *connection)
 	connection->received = 0;
 	connection->name_length = 0;
 	connection->started = false;
-	if (!options.hold)
+	connection->answered = options.close == CLOSE_SERVER;
+	if (connection->answered)
+		connection->asked_ns = now_ns();
+	else if (!options.hold)
 		connection_end(connection, OK);
 }
 
@@ -289,7 +293,7 @@ static void connection_read(struct connection *connection)
 	if (size < 0 && errno == EAGAIN)
 		return;
 	if (size <= 0)
-		connection_end(connection, size ? outcome_of(errno) : RESET);
+		connection_end(connection, size ? outcome_of(errno) : connection->answered ? OK : RESET);
 	else if (options.udp && options.size && (uint32_t)size != options.size)
 		connection_end(connection, OTHER);
 	else if (answer_take(connection, bytes, size))

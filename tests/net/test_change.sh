@@ -102,7 +102,7 @@ agent_keeps_hand_flip() {
 	local old
 
 	old=$(active)
-	agent_start --door tc || return 1
+	agent_start || return 1
 	is "the active revision after the agent came back" "$old" "$(active)" && only v1
 }
 
@@ -180,7 +180,7 @@ second_node() {
 	first=/tmp/$W
 	world_up
 	cp "$first.seed" "$tmp/seed"
-	agent_start --door tc --seed-file "$tmp/seed" || return 1
+	agent_start --seed-file "$tmp/seed" || return 1
 	# Another order of objects and endpoints, another history: the same configuration.
 	config 5 0 0 | apply >"$tmp/apply" && { split 60 30 10 && subsets && echo --- && entry "s4 s3 s2 s1"; } |
 		apply >"$tmp/apply" || return 1
@@ -191,7 +191,7 @@ restarted_node() {
 	agent_end KILL
 	detach
 	rm -r "$state"
-	agent_start --door tc --seed-file "$tmp/seed" && config 60 30 10 | apply >"$tmp/apply" &&
+	agent_start --seed-file "$tmp/seed" && config 60 30 10 | apply >"$tmp/apply" &&
 		thousand - "$tmp/three" 4001 && cmp "$tmp/two" "$tmp/three"
 }
 
@@ -212,7 +212,7 @@ explains() {
 world_up
 echo 00112233445566778899aabbccddeeff >"$tmp/seed"
 ip -n "$W-node" route add 10.97.0.0/24 via 10.77.14.2
-agent_start --door tc --seed-file "$tmp/seed" || die "the agent comes up"
+agent_start --seed-file "$tmp/seed" || die "the agent comes up"
 row "promise_1_one_flip: a hundred services flip at once, no reader ever goes back" one_flip
 row "promise_2_rollback_needs_nobody: without an agent, by bpftool and by the CLI" rollback_without_agent
 row "promise_2_rollback_needs_nobody: an agent that comes back keeps what was flipped by hand" agent_keeps_hand_flip

@@ -116,7 +116,7 @@ world_up
 none="no data plane"
 row "exit 1: no data plane" exits 1 "$none" sluice status
 row "exit 0: a configuration is taken before there is an agent" exits 0 "" eval 'config 50 30 20 | apply'
-agent_start --door tc || die "the agent comes up"
+agent_start || die "the agent comes up"
 row "the agent brings up what was applied before it" splits
 row "exit 0: status of a healthy node" exits 0 "healthy" sluice status
 row "exit 1: nothing to go back to" exits 1 "" sluice rollback

@@ -35,18 +35,18 @@ endpoint_drains() {
 		sluice endpoint drain --undo reviews fd77:11::2 >"$tmp/deed"
 }
 version_loses_all() { entry "s4" | apply >"$tmp/deed" && sleep 0.3 && entry | apply >"$tmp/deed"; }
-agent_dies() { agent_end KILL && sleep 0.3 && agent_start --door tc; }
-agent_stops() { agent_end TERM && sleep 0.2 && agent_start --door tc; }
+agent_dies() { agent_end KILL && sleep 0.3 && agent_start; }
+agent_stops() { agent_end TERM && sleep 0.2 && agent_start; }
 programs_replaced() {
 	local before after
 
 	before=$(bpftool -j link show | grep -o '"prog_id":[0-9]*' | sort | tr '\n' ' ')
 	agent_end TERM
-	agent_start --door tc --forward stack && sleep 0.2 || return 1
+	agent_start --forward stack && sleep 0.2 || return 1
 	after=$(bpftool -j link show | grep -o '"prog_id":[0-9]*' | sort | tr '\n' ' ')
 	[ "$before" != "$after" ] || { echo "the links run the same programs as before: $before" && return 1; }
 	agent_end TERM
-	agent_start --door tc
+	agent_start
 }
 
 # One source port, again and again, while the weights move: every SYN obeys those of now.
@@ -83,14 +83,14 @@ killed_and_back() {
 	sleep 0.5
 	ask open --to "$vip6" --port 80 --count 1000 && is "connections without an agent" 1000 "$(field ok)" &&
 		shares 4.5 50 30 20 || return 1
-	agent_start --door tc || return 1
+	agent_start || return 1
 	is "the revision that the next agent adopts" "$revision" "$(active)"
 }
 
 only_adopted() {
 	agent_end KILL
 	: >"$tmp/agent.log"
-	agent_start --door tc --check-interval 1 || return 1
+	agent_start --check-interval 1 || return 1
 	sleep 2.2
 	is "what the next agent had to repair or attach" "" "$(grep -i 'repair\|differ\|attached\|warning\|error' "$tmp/agent.log")" &&
 		sluice status >"$tmp/status"
@@ -99,7 +99,7 @@ only_adopted() {
 cli_without_agent() {
 	agent_end KILL
 	weight 1 0 0 && ask open --to "$vip4" --port 80 --count 300 && is "answers of v1" 300 "$(field v1)" &&
-		weight 50 30 20 && agent_start --door tc
+		weight 50 30 20 && agent_start
 }
 
 # Commands killed at any moment: what is there stays whole.
@@ -121,12 +121,12 @@ killed_agents() {
 
 	for ((i = 0; i < 12; i++)); do
 		agent_end KILL
-		start node "$build/sluiced" --device 'n_*' --state "$state" --pins "$pins" --door tc >>"$tmp/agent.log" 2>&1
+		start node "$build/sluiced" --device 'n_*' --state "$state" --pins "$pins" >>"$tmp/agent.log" 2>&1
 		agent=$!
 		sleep "0.$(printf %02d $((i * 13 % 29)))"
 	done
 	agent_end KILL
-	agent_start --door tc
+	agent_start
 }
 
 whole_after() {
@@ -134,28 +134,31 @@ whole_after() {
 	ask open --to "$vip4" --port 80 --count 300 && is "connections" 300 "$(field ok)"
 }
 
-world_up
-agent_start --door tc || die "the agent comes up"
-config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
-live="promise_7_live_connections_stay:"
-row "$live while weights move" holding weights_move
-row "$live through rollbacks" holding back_and_forth
-row "$live while an endpoint leaves and comes back" holding endpoint_comes
-row "$live while an endpoint drains" holding endpoint_drains
-row "$live while every other endpoint is taken away" holding version_loses_all
-row "$live while the agent is killed and starts again" holding agent_dies
-row "$live while the agent is stopped and starts again" holding agent_stops
-row "$live while the programs are replaced" holding programs_replaced
-for close in server rst; do
-	row "$live a SYN on a used port obeys the weights of now (IPv4, closed by $close)" port_reuse "$vip4" $close
-	row "$live a SYN on a used port obeys the weights of now (IPv6, closed by $close)" port_reuse "$vip6" $close
+for door in tc xdp; do
+	world_up
+	agent_start || die "the agent comes up"
+	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
+	live="promise_7_live_connections_stay:"
+	row "$live while weights move" holding weights_move
+	row "$live through rollbacks" holding back_and_forth
+	row "$live while an endpoint leaves and comes back" holding endpoint_comes
+	row "$live while an endpoint drains" holding endpoint_drains
+	row "$live while every other endpoint is taken away" holding version_loses_all
+	row "$live while the agent is killed and starts again" holding agent_dies
+	row "$live while the agent is stopped and starts again" holding agent_stops
+	row "$live while the programs are replaced" holding programs_replaced
+	for close in server rst; do
+		row "$live a SYN on a used port obeys the weights of now (IPv4, closed by $close)" port_reuse "$vip4" $close
+		row "$live a SYN on a used port obeys the weights of now (IPv6, closed by $close)" port_reuse "$vip6" $close
+	done
+	static="promise_8_fail_static:"
+	row "$static the agent is killed under load, no connection fails, the next one adopts" under_load killed_and_back
+	row "$static the next agent finds nothing to repair or to attach" only_adopted
+	row "$static the CLI changes weights while the agent is dead" cli_without_agent
+	row "$static commands killed at any moment under load" under_load killed_commands
+	row "$static after that the node is whole" whole_after
+	row "$static agents killed while they start, under load" under_load killed_agents
+	row "$static after that the node is whole too" whole_after
+	world_end
 done
-static="promise_8_fail_static:"
-row "$static the agent is killed under load, no connection fails, the next one adopts" under_load killed_and_back
-row "$static the next agent finds nothing to repair or to attach" only_adopted
-row "$static the CLI changes weights while the agent is dead" cli_without_agent
-row "$static commands killed at any moment under load" under_load killed_commands
-row "$static after that the node is whole" whole_after
-row "$static agents killed while they start, under load" under_load killed_agents
-row "$static after that the node is whole too" whole_after
 rows_end

@@ -109,28 +109,31 @@ broken_half() { # a good object first, a bad one after
 
 head="apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\nspec:\n  hosts: [reviews.test]\n"
 
-world_up
-agent_start --door tc || die "the agent comes up"
-config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
-open="promise_9_open_until_ours:"
-row "$open another port of the VIP reaches the host behind it, TCP" passes "$vip4" 8080 v3.s4
-row "$open another port of the VIP reaches the host behind it, UDP and IPv6" passes "$vip6" 8080 v3.s4 --udp
-row "$open the service's TCP port by UDP is not ours" passes "$vip4" 8080 v3.s4 --udp
-row "$open a direct connection to an endpoint passes" passes 10.77.13.2 8080 v2.s3
-row "$open a direct IPv6 connection to an endpoint passes" passes fd77:13::2 8080 v2.s3
-row "$open pings pass, also those of a VIP and of the node" pings 10.77.11.2 fd77:11::2 "$vip4" "$vip6" 10.77.1.1 10.77.2.2
-row "$open an endpoint is a client too" endpoint_as_client
-row "$open an empty version refuses its share by RST" refuses_all "$vip4" 80
-row "$open an empty version refuses its share by RST, IPv6" refuses "$vip6" 80
-row "$open an empty version refuses its share by port unreachable" refuses "$vip4" 53 --udp
-row "$open an empty version refuses its share by port unreachable, IPv6" refuses "$vip6" 53 --udp
-row "$open with the policy spill nothing is refused" spills "$vip4" 80
-row "$open with the policy spill nothing is refused, IPv6" spills "$vip6" 80
-entry | apply >"$tmp/row" || die "the endpoints come back"
-counter="promise_10_every_exit_a_verdict:"
-row "$counter bpftool shows every verdict by name" verdicts_named
-row "$counter every packet through a door is counted" every_packet_counted
-row "$counter sluice stats shows them by name" stats_named
+for door in xdp tc; do
+	[ -z "$W" ] || world_end
+	world_up
+	agent_start || die "the agent comes up"
+	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
+	open="promise_9_open_until_ours:"
+	row "$open another port of the VIP reaches the host behind it, TCP" passes "$vip4" 8080 v3.s4
+	row "$open another port of the VIP reaches the host behind it, UDP and IPv6" passes "$vip6" 8080 v3.s4 --udp
+	row "$open the service's TCP port by UDP is not ours" passes "$vip4" 8080 v3.s4 --udp
+	row "$open a direct connection to an endpoint passes" passes 10.77.13.2 8080 v2.s3
+	row "$open a direct IPv6 connection to an endpoint passes" passes fd77:13::2 8080 v2.s3
+	row "$open pings pass, also those of a VIP and of the node" pings 10.77.11.2 fd77:11::2 "$vip4" "$vip6" 10.77.1.1 10.77.2.2
+	row "$open an endpoint is a client too" endpoint_as_client
+	row "$open an empty version refuses its share by RST" refuses_all "$vip4" 80
+	row "$open an empty version refuses its share by RST, IPv6" refuses "$vip6" 80
+	row "$open an empty version refuses its share by port unreachable" refuses "$vip4" 53 --udp
+	row "$open an empty version refuses its share by port unreachable, IPv6" refuses "$vip6" 53 --udp
+	row "$open with the policy spill nothing is refused" spills "$vip4" 80
+	row "$open with the policy spill nothing is refused, IPv6" spills "$vip6" 80
+	entry | apply >"$tmp/row" || die "the endpoints come back"
+	counter="promise_10_every_exit_a_verdict:"
+	row "$counter bpftool shows every verdict by name" verdicts_named
+	row "$counter every packet through a door is counted" every_packet_counted
+	row "$counter sluice stats shows them by name" stats_named
+done
 bad="promise_11_bad_input_changes_nothing:"
 row "$bad an unknown field" refused "6:3" "${head}  tpc: []\n"
 row "$bad a negative weight" refused "8:63" \

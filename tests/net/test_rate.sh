@@ -23,7 +23,7 @@ flipping() { # VIP
 }
 
 world_up
-agent_start --door tc || die "the agent comes up"
+agent_start || die "the agent comes up"
 config 1 2 3 | apply >"$tmp/row" || die "the configuration is taken"
 row "promise_7_live_connections_stay: 200 weight changes a second for $seconds s under 1,000 new connections a second" \
 	flipping "$vip4"

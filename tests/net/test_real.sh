@@ -131,7 +131,7 @@ iperf() { # VIP OPTION...
 
 needs nginx curl python3 >/dev/null || { row "nginx, curl and python3" needs nginx curl python3; rows_end; }
 world_up
-agent_start --door tc || die "the agent comes up"
+agent_start || die "the agent comes up"
 web 50 50 | apply >"$tmp/row" 2>&1 || die "the configuration is taken: $(cat "$tmp/row")"
 servers_up >"$tmp/row" || die "the servers come up: $(cat "$tmp/row" "$tmp/nginx.log")"
 row "curl of nginx and python3 -m http.server, half and half" curls "http://$web4/"

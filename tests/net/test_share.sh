@@ -26,7 +26,7 @@ large() {
 
 world_up
 echo 00112233445566778899aabbccddeeff >"$tmp/seed"
-agent_start --door tc --seed-file "$tmp/seed" || die "the agent comes up"
+agent_start --seed-file "$tmp/seed" || die "the agent comes up"
 config 1 1 1 | apply >"$tmp/row" || die "the configuration is taken"
 row "promise_4_exact_shares: 100,000 connections at 70, 25, 5 within 3 standard deviations" large
 row "promise_4_exact_shares: weights that sum to 7" share "$vip4" 10.78.0.1 4000 4 2 1

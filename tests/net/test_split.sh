@@ -40,9 +40,9 @@ judged() { # FAMILY PROTOCOL WAY
 	fi
 }
 
-through() { # DOOR WAY: which verdict must have grown
-	is "connections opened by the other way" 0 "$(verdict "open_$([ "$2" = stack ] && echo redirect || echo stack)")" &&
-		at_least "connections opened this way" 8000 "$(verdict "open_$2")"
+through() { # WAY: which verdict must have grown
+	is "connections opened by the other way" 0 "$(verdict "open_$([ "$1" = stack ] && echo redirect || echo stack)")" &&
+		at_least "connections opened this way" 8000 "$(verdict "open_$1")"
 }
 
 held() { # VIP PORT OPTION...
@@ -61,11 +61,11 @@ bulk() { # VIP
 		ask open --to "$1" --port 80 --count 4 --size 3000000 && is "large questions" 4 "$(field ok)"
 }
 
-door_rows() { # DOOR WAY
-	local door=$1 way=$2 family vip forward=auto
+door_rows() { # WAY
+	local way=$1 family vip forward=auto
 
 	[ "$way" = redirect ] || forward=stack
-	if ! agent_start --door "$door" --forward "$forward" || ! config 50 30 20 | apply >"$tmp/row"; then
+	if ! agent_start --forward "$forward" || ! config 50 30 20 | apply >"$tmp/row"; then
 		cat "$tmp/agent.log" "$tmp/row"
 		die "the $door door ($way) comes up"
 	fi
@@ -73,26 +73,26 @@ door_rows() { # DOOR WAY
 		vip=$vip4
 		[ "$family" = 4 ] || vip=$vip6
 		in_ns node conntrack -F 2>>"$tmp/end"
-		row "$door $way IPv$family: new TCP connections are shared by weight" open_all "$vip" 80 50 30 20
-		row "$door $way IPv$family: connection tracking sees TCP alike in both directions or not at all" \
+		row "$way IPv$family: new TCP connections are shared by weight" open_all "$vip" 80 50 30 20
+		row "$way IPv$family: connection tracking sees TCP alike in both directions or not at all" \
 			judged "ipv$family" tcp "$way"
-		row "$door $way IPv$family: UDP flows are shared by weight" open_all "$vip" 53 50 30 20 --udp
-		row "$door $way IPv$family: connection tracking sees UDP alike in both directions or not at all" \
+		row "$way IPv$family: UDP flows are shared by weight" open_all "$vip" 53 50 30 20 --udp
+		row "$way IPv$family: connection tracking sees UDP alike in both directions or not at all" \
 			judged "ipv$family" udp "$way"
-		row "$door $way IPv$family: large answers and questions arrive whole" bulk "$vip"
-		row "$door $way IPv$family: live TCP connections stay while the weights move" held "$vip" 80
-		row "$door $way IPv$family: live UDP flows stay while the weights move" held "$vip" 53 --udp
+		row "$way IPv$family: large answers and questions arrive whole" bulk "$vip"
+		row "$way IPv$family: live TCP connections stay while the weights move" held "$vip" 80
+		row "$way IPv$family: live UDP flows stay while the weights move" held "$vip" 53 --udp
 	done
-	row "$door $way: every connection went the way that was asked for" through "$door" "$way"
+	row "$way: every connection went the way that was asked for" through "$way"
 	agent_end TERM
 	detach
 }
 
-world_up
-filter_up
-door_rows tc stack
-door_rows tc redirect
-world_xdp
-door_rows xdp stack
-door_rows xdp redirect
+for door in tc xdp; do
+	world_up
+	filter_up
+	door_rows stack
+	door_rows redirect
+	world_end
+done
 rows_end

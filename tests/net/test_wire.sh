@@ -133,45 +133,48 @@ programs_note() {
 }
 
 comes_back() {
-	agent_start --door tc && sluice status >"$tmp/status" && ask open --to "$vip4" --port 80 --count 300 &&
+	agent_start && sluice status >"$tmp/status" && ask open --to "$vip4" --port 80 --count 300 &&
 		is "connections after the agent came back" 300 "$(field ok)" && shares 4.5 50 30 20
 }
 
-world_up
-for way in stack auto; do
-	agent_start --door tc --forward "$way" --udp-idle 1 || die "the agent comes up"
-	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
-	row "tc $way: UDP datagrams of 4,000 bytes both ways, IPv4" fragments "$vip4"
-	row "tc $way: UDP datagrams of 4,000 bytes both ways, IPv6" fragments "$vip6"
-	row "tc $way: a narrow device of the node, IPv4: the client learns the path's MTU" small_device "$vip4"
-	row "tc $way: a narrow device of the node, IPv6: the client learns the path's MTU" small_device "$vip6"
-	agent_end TERM
-done
-behind far c1 31 1300
-behind deep s1 32 1300
-agent_start --door tc --udp-idle 1 || die "the agent comes up"
-from=far
-row "a narrow path beyond the client, IPv4: the endpoint learns its MTU" path --to "$vip4" --get 1000000
-row "a narrow path beyond the client, IPv6: the endpoint learns its MTU" path --to "$vip6" --get 1000000
-from=c2
-server_start deep v1.deep
-entry "" | sed 's/\[\]//' >"$tmp/deep"
-cat >>"$tmp/deep" <<END
+for door in tc xdp; do
+	world_up
+	for way in stack auto; do
+		agent_start --forward "$way" --udp-idle 1 || die "the agent comes up"
+		config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
+		row "$way: UDP datagrams of 4,000 bytes both ways, IPv4" fragments "$vip4"
+		row "$way: UDP datagrams of 4,000 bytes both ways, IPv6" fragments "$vip6"
+		row "$way: a narrow device of the node, IPv4: the client learns the path's MTU" small_device "$vip4"
+		row "$way: a narrow device of the node, IPv6: the client learns the path's MTU" small_device "$vip6"
+		agent_end TERM
+	done
+	behind far c1 31 1300
+	behind deep s1 32 1300
+	agent_start --udp-idle 1 || die "the agent comes up"
+	from=far
+	row "a narrow path beyond the client, IPv4: the endpoint learns its MTU" path --to "$vip4" --get 1000000
+	row "a narrow path beyond the client, IPv6: the endpoint learns its MTU" path --to "$vip6" --get 1000000
+	from=c2
+	server_start deep v1.deep
+	entry "" | sed 's/\[\]//' >"$tmp/deep"
+	cat >>"$tmp/deep" <<END
   - {address: 10.77.32.2, labels: {version: v1}}
   - {address: "fd77:32::2", labels: {version: v1}}
 END
-apply <"$tmp/deep" >"$tmp/row" && weight 1 0 0
-row "a narrow path beyond the endpoint's router, IPv4: the client learns its MTU" path --to "$vip4" --size 1000000
-row "a narrow path beyond the endpoint's router, IPv6: the client learns its MTU" path --to "$vip6" --size 1000000
-from=c1
-config 50 30 20 | apply >"$tmp/row"
-row "a UDP flow ends after silence, IPv4" udp_idle "$vip4"
-row "a UDP flow ends after silence, IPv6" udp_idle "$vip6"
-row "a UDP flow that is in use does not end" udp_busy "$vip4"
-row "an interface that comes later gets its door" later
-row "an interface that goes and comes again gets its door" comes_again
-row "packets with a VLAN tag are split" vlan "$vip4"
-programs_note
-row "sluiced --detach leaves no pin, no door, no program, and traffic passes" nothing_left
-row "an agent after that brings the last revision back" comes_back
+	apply <"$tmp/deep" >"$tmp/row" && weight 1 0 0
+	row "a narrow path beyond the endpoint's router, IPv4: the client learns its MTU" path --to "$vip4" --size 1000000
+	row "a narrow path beyond the endpoint's router, IPv6: the client learns its MTU" path --to "$vip6" --size 1000000
+	from=c1
+	config 50 30 20 | apply >"$tmp/row"
+	row "a UDP flow ends after silence, IPv4" udp_idle "$vip4"
+	row "a UDP flow ends after silence, IPv6" udp_idle "$vip6"
+	row "a UDP flow that is in use does not end" udp_busy "$vip4"
+	row "an interface that comes later gets its door" later
+	row "an interface that goes and comes again gets its door" comes_again
+	row "packets with a VLAN tag are split" vlan "$vip4"
+	programs_note
+	row "sluiced --detach leaves no pin, no door, no program, and traffic passes" nothing_left
+	row "an agent after that brings the last revision back" comes_back
+	world_end
+done
 rows_end
