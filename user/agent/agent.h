@@ -16,13 +16,15 @@ struct options {
 	bool detach, once;
 };
 
-/* 0 to go on, 1 when there is nothing left to do (help, version), -EINVAL after saying what is wrong. */
+/* 0 to go on, 1 when there is nothing left to do (help, version), -EINVAL after saying what is
+ * wrong. */
 int options_parse(int argc, char **argv, struct options *ret_options);
 
 struct agent {
 	const struct options *options;
-	struct kernel *kernel; /* its own view, apart from the one that node_open takes for a change */
-	uint64_t repairs;      /* since the start */
+	struct kernel
+		*kernel;  /* its own view, apart from the one that node_open takes for a change */
+	uint64_t repairs; /* since the start */
 };
 
 /* Runs `work` with the state folder locked and opened; logs what it says. */
@@ -30,7 +32,8 @@ int agent_locked(struct agent *agent, const char *what,
 		 int (*work)(struct agent *agent, struct node *node, struct diags *diags));
 
 /* --- devices.c --- */
-/* Attaches what matches and is not, or (refresh) all that match; detaches what is gone or matches no longer. */
+/* Attaches what matches and is not, or (refresh) all that match; detaches what is gone or matches
+ * no longer. */
 int devices_sync(struct agent *agent, bool refresh);
 /* A netlink socket that tells of interfaces that come and go; readable when there is news. */
 int devices_watch(void);
@@ -38,7 +41,8 @@ int devices_watch(void);
 bool devices_news(int socket);
 
 /* --- config.c --- */
-/* Applies the folder when its content is not what was applied last: a restart must not undo a rollback. */
+/* Applies the folder when its content is not what was applied last: a restart must not undo a
+ * rollback. */
 int config_apply(struct agent *agent);
 /* An inotify descriptor on the folder. */
 int config_watch(const char *dir);

@@ -39,7 +39,8 @@ static bool digest_is(const char *state_dir, const char *hex)
 	return file && fgets(line, sizeof(line), file) && !strncmp(line, hex, 64);
 }
 
-/* Written aside and renamed. Lost in a crash, the folder is applied once more: the same intents make no revision. */
+/* Written aside and renamed. Lost in a crash, the folder is applied once more: the same intents
+ * make no revision. */
 static void digest_write(const char *state_dir, const char *hex)
 {
 	char path[512], aside[520];
@@ -48,7 +49,8 @@ static void digest_write(const char *state_dir, const char *hex)
 	snprintf(aside, sizeof(aside), "%s.tmp", path);
 
 	FILE *file = fopen(aside, "we");
-	bool is_written = file && fprintf(file, "%s\n", hex) > 0 && !fflush(file) && !fsync(fileno(file));
+	bool is_written =
+		file && fprintf(file, "%s\n", hex) > 0 && !fflush(file) && !fsync(fileno(file));
 
 	if (file)
 		fclose(file);
@@ -58,7 +60,8 @@ static void digest_write(const char *state_dir, const char *hex)
 
 static int config_commit(struct agent *agent, struct node *node, struct diags *diags)
 {
-	const struct node_change change = { .author = "sluiced", .reason = "configuration folder",
+	const struct node_change change = { .author = "sluiced",
+					    .reason = "configuration folder",
 					    .command = "config" };
 	struct input_text *texts = NULL;
 	struct input_result input = {};
@@ -76,7 +79,8 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 	}
 	err = input_apply(diags, texts, count, INPUT_REPLACE, NULL, node->inventory, diags, &input);
 	if (!err)
-		err = node_commit(node, input.model, input.inventory, &change, diags, diags, &result);
+		err = node_commit(node, input.model, input.inventory, &change, diags, diags,
+				  &result);
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, "%s: refused; revision %u stays active",
 			 agent->options->config_dir, node->active);

@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* One datagram to the socket that NOTIFY_SOCKET names: sd_notify(3) promises that protocol to last. */
+/* One datagram to the socket that NOTIFY_SOCKET names: sd_notify(3) promises that protocol to last.
+ */
 void service_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");

@@ -35,13 +35,18 @@ static const struct {
 	int id;
 	const char *name, *value, *help;
 } rows[] = {
-	{ OPT_DEVICE, "device", "GLOB", "interface to guard, such as eth0 or 'veth*'; may be repeated" },
-	{ OPT_DOOR, "door", "auto|xdp|tc", "auto: XDP on hardware that has it natively, tc elsewhere" },
+	{ OPT_DEVICE, "device", "GLOB",
+	  "interface to guard, such as eth0 or 'veth*'; may be repeated" },
+	{ OPT_DOOR, "door", "auto|xdp|tc",
+	  "auto: XDP on hardware that has it natively, tc elsewhere" },
 	{ OPT_STATE, "state", "DIR", "state folder (" STORE_DIR_DEFAULT ")" },
-	{ OPT_CONFIG, "config", "DIR", "folder of YAML, applied whole whenever its content changes" },
+	{ OPT_CONFIG, "config", "DIR",
+	  "folder of YAML, applied whole whenever its content changes" },
 	{ OPT_PINS, "pins", "DIR", "folder of pinned maps (" SL_PIN_DIR ")" },
-	{ OPT_FORWARD, "forward", "auto|stack", "auto: straight to the device where routing allows" },
-	{ OPT_SEED_FILE, "seed-file", "FILE", "32 hex digits; the same on every node that must pick alike" },
+	{ OPT_FORWARD, "forward", "auto|stack",
+	  "auto: straight to the device where routing allows" },
+	{ OPT_SEED_FILE, "seed-file", "FILE",
+	  "32 hex digits; the same on every node that must pick alike" },
 	{ OPT_FLOWS, "flows", "N", "connections per address family (1048576)" },
 	{ OPT_SERVICES, "services", "N", "VIPs and ports in one revision (16384)" },
 	{ OPT_VERSIONS, "versions", "N", "versions of all services (4096)" },
@@ -61,15 +66,18 @@ static const struct {
 static void help_print(void)
 {
 	printf("Usage: sluiced --device GLOB [OPTION]...\n\n"
-	       "The agent of Sluice: loads and pins the data plane, attaches it, adopts what an earlier agent\n"
-	       "left, follows interfaces and the configuration folder, compares kernel and disk and repairs.\n"
+	       "The agent of Sluice: loads and pins the data plane, attaches it, adopts what an "
+	       "earlier agent\n"
+	       "left, follows interfaces and the configuration folder, compares kernel and disk "
+	       "and repairs.\n"
 	       "Stopping it leaves traffic running; sluiced --detach removes everything.\n\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s--%s%s%s",
 			 rows[i].id < 256 ? (char[]){ '-', (char)rows[i].id, ',', ' ', 0 } : "    ",
-			 rows[i].name, rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
+			 rows[i].name, rows[i].value ? " " : "",
+			 rows[i].value ? rows[i].value : "");
 		printf("  %-32s %s\n", left, rows[i].help);
 	}
 	printf("\nExample:\n  sluiced --device eth0 --device 'veth*' --config /etc/sluice\n");
@@ -220,10 +228,13 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		if (id == '?')
 			err = -EINVAL;
 		else if (id == OPT_HELP || id == OPT_VERSION) {
-			id == OPT_HELP ? help_print() : (void)printf("sluiced %s (ABI %u)\n", SLUICE_VERSION, SL_ABI);
+			id == OPT_HELP
+				? help_print()
+				: (void)printf("sluiced %s (ABI %u)\n", SLUICE_VERSION, SL_ABI);
 			return 1;
 		} else {
-			err = option_take(id, at >= 0 ? table[at].name : "device", optarg, &options);
+			err = option_take(id, at >= 0 ? table[at].name : "device", optarg,
+					  &options);
 		}
 		at = -1;
 	}
@@ -232,7 +243,8 @@ int options_parse(int argc, char **argv, struct options *ret_options)
 		err = -EINVAL;
 	}
 	if (!err && !options.glob_count && !options.detach) {
-		fprintf(stderr, "sluiced: no --device: name the interfaces that carry service traffic\n");
+		fprintf(stderr,
+			"sluiced: no --device: name the interfaces that carry service traffic\n");
 		err = -EINVAL;
 	}
 	if (err)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The agent: what needs a living process. Everything that it does could be done by hand with `sluice`; it may die at any
- * instruction, because what is pinned and what is on disk is all there is.
+ * The agent: what needs a living process. Everything that it does could be done by hand with
+ * `sluice`; it may die at any instruction, because what is pinned and what is on disk is all there
+ * is.
  */
 #include "agent.h"
 
@@ -257,7 +258,8 @@ static int agent_run(struct agent *agent)
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, "cannot watch%s%s: %s",
 			 agent->options->config_dir ? " " : "",
-			 agent->options->config_dir ? agent->options->config_dir : "", strerror(-err));
+			 agent->options->config_dir ? agent->options->config_dir : "",
+			 strerror(-err));
 		return err;
 	}
 	err = agent_bring_up(agent);

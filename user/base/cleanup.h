@@ -34,17 +34,17 @@ static inline void cleanup_talloc_p(void *p)
 #define _cleanup_talloc_ __attribute__((cleanup(cleanup_talloc_p)))
 
 /* Hands a value out of its scope: the variable keeps nothing to release. */
-#define TAKE_PTR(p)                      \
-	({                               \
-		__typeof__(p) p_ = (p);  \
-		(p) = NULL;              \
-		p_;                      \
+#define TAKE_PTR(p)                                                                                \
+	({                                                                                         \
+		__typeof__(p) p_ = (p);                                                            \
+		(p) = NULL;                                                                        \
+		p_;                                                                                \
 	})
-#define TAKE_FD(fd)          \
-	({                   \
-		int fd_ = (fd); \
-		(fd) = -1;   \
-		fd_;         \
+#define TAKE_FD(fd)                                                                                \
+	({                                                                                         \
+		int fd_ = (fd);                                                                    \
+		(fd) = -1;                                                                         \
+		fd_;                                                                               \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

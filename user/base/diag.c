@@ -20,7 +20,8 @@ struct diags *diags_new(void *parent)
 void diag_add(struct diags *diags, enum diag_level level, const char *file, unsigned line,
 	      unsigned column, const char *path, const char *format, ...)
 {
-	/* Counted first: an error must refuse the input even when there is no memory to describe it. */
+	/* Counted first: an error must refuse the input even when there is no memory to describe
+	 * it. */
 	if (level == DIAG_ERROR)
 		diags->errors++;
 	else if (level == DIAG_WARNING)
@@ -28,7 +29,8 @@ void diag_add(struct diags *diags, enum diag_level level, const char *file, unsi
 
 	struct diag *list = diags->list;
 	if ((diags->count & (diags->count - 1)) == 0) {
-		list = talloc_realloc(diags, list, struct diag, diags->count ? diags->count * 2 : 1);
+		list = talloc_realloc(diags, list, struct diag,
+				      diags->count ? diags->count * 2 : 1);
 		if (!list)
 			return;
 		diags->list = list;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a reader of input has to say to the person who wrote it: where, which field, what, and what is allowed. */
+/* What a reader of input has to say to the person who wrote it: where, which field, what, and what
+ * is allowed. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +31,8 @@ struct diags {
 /* Parent may be NULL; free with talloc_free. NULL when memory runs out. */
 struct diags *diags_new(void *parent);
 
-/* Adds one finding, all strings copied. The text quotes what was found and names what is allowed. */
+/* Adds one finding, all strings copied. The text quotes what was found and names what is allowed.
+ */
 void diag_add(struct diags *diags, enum diag_level level, const char *file, unsigned line,
 	      unsigned column, const char *path, const char *format, ...)
 	__attribute__((format(printf, 7, 8)));

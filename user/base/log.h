@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines to standard error: with a priority prefix for the journal, with a time for everybody else. */
+/* Lines to standard error: with a priority prefix for the journal, with a time for everybody else.
+ */
 #pragma once
 
 enum log_level {

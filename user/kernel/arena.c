@@ -108,8 +108,8 @@ static struct index_entry *entry_for(const struct index *index, const void *key,
 {
 	size_t at = bytes_hash(key, size) & index->mask;
 
-	while (index->entries[at].key && (index->entries[at].size != size ||
-					  memcmp(index->entries[at].key, key, size)))
+	while (index->entries[at].key &&
+	       (index->entries[at].size != size || memcmp(index->entries[at].key, key, size)))
 		at = (at + 1) & index->mask;
 	return &index->entries[at];
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Doors on interfaces. tc through tcx links where the kernel has them (6.6), else clsact filters; XDP through a link, or
- * through libxdp's dispatcher where another program is there already. Links are pinned, so that what is attached
- * outlives whoever attached it, and is replaced by a link update: no packet sees a gap.
+ * Doors on interfaces. tc through tcx links where the kernel has them (6.6), else clsact filters;
+ * XDP through a link, or through libxdp's dispatcher where another program is there already. Links
+ * are pinned, so that what is attached outlives whoever attached it, and is replaced by a link
+ * update: no packet sees a gap.
  */
 #include "kernel.h"
 
@@ -55,7 +56,8 @@ static int program_get(const struct kernel *kernel, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for any link. */
+/* libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for
+ * any link. */
 static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags)
 {
 	union bpf_attr attr = {};
@@ -69,7 +71,8 @@ static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t 
 	return fd < 0 ? -errno : fd;
 }
 
-/* A link whose interface has gone (or came back under the same number) is detached: its info names no interface. */
+/* A link whose interface has gone (or came back under the same number) is detached: its info names
+ * no interface. */
 static bool link_is_alive(int link, uint32_t ifindex)
 {
 	struct bpf_link_info info = {};
@@ -163,8 +166,8 @@ static void cleanup_xdp_program_p(struct xdp_program **program)
 }
 
 /*
- * Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow it. What we had
- * behind it before goes after the new one is in.
+ * Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow
+ * it. What we had behind it before goes after the new one is in.
  */
 static int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool allow_generic,
 		     uint32_t *ret_flags)
@@ -181,7 +184,8 @@ static int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program,
 		if (err)
 			continue;
 		xdp_unshare(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), xdp_program__id(xdp));
-		*ret_flags = SL_DEVICE_XDP_SHARED | (i ? SL_DEVICE_XDP_GENERIC : SL_DEVICE_XDP_NATIVE);
+		*ret_flags =
+			SL_DEVICE_XDP_SHARED | (i ? SL_DEVICE_XDP_GENERIC : SL_DEVICE_XDP_NATIVE);
 		return 0;
 	}
 	return err;
@@ -192,9 +196,9 @@ static uint32_t xdp_mode(uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
 
-	return !bpf_xdp_query(ifindex, 0, &opts) && opts.attach_mode == XDP_ATTACHED_SKB ?
-		       SL_DEVICE_XDP_GENERIC :
-		       SL_DEVICE_XDP_NATIVE;
+	return !bpf_xdp_query(ifindex, 0, &opts) && opts.attach_mode == XDP_ATTACHED_SKB
+		       ? SL_DEVICE_XDP_GENERIC
+		       : SL_DEVICE_XDP_NATIVE;
 }
 
 static int xdp_attach(const struct kernel *kernel, uint32_t ifindex, bool allow_generic,
@@ -216,8 +220,8 @@ static int xdp_attach(const struct kernel *kernel, uint32_t ifindex, bool allow_
 }
 
 /*
- * A virtual device's peer may hand over packets whose checksum is still to be computed; XDP cannot tell. So `auto` takes
- * XDP only on real hardware, which has a device behind it.
+ * A virtual device's peer may hand over packets whose checksum is still to be computed; XDP cannot
+ * tell. So `auto` takes XDP only on real hardware, which has a device behind it.
  */
 static bool is_hardware(const char *name)
 {
@@ -234,7 +238,8 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 
 	if (!if_indextoname(ifindex, device.name))
 		strcpy(device.name, "?");
-	strcpy(device.door, flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
+	strcpy(device.door,
+	       flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
 	strcpy(device.tc_hook, flags & SL_DEVICE_TCX ? "tcx" : "clsact");
 	if (flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC))
 		snprintf(device.xdp_mode, sizeof(device.xdp_mode), "%s%s",
@@ -244,7 +249,8 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 	*ret_device = device;
 }
 
-/* Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP natively itself. */
+/* Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP
+ * natively itself. */
 static uint32_t target_flag(uint32_t ifindex, uint32_t flags)
 {
 	bool is_target = false;
@@ -263,7 +269,8 @@ static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 		bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
 	else if (bpf_map_update_elem(kernel->map[MAP_TXDEVS].fd, &ifindex, &target, BPF_ANY))
 		flags &= ~SL_DEVICE_XDP_TARGET;
-	return bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY) ? -errno
+											   : 0;
 }
 
 static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
@@ -282,7 +289,8 @@ static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 		*flags |= xdp;
 		if (xdp & SL_DEVICE_XDP_GENERIC)
 			diag_add(diags, DIAG_WARNING, name, 0, 0, NULL,
-				 "the driver has no native XDP: generic XDP is slower than the tc door");
+				 "the driver has no native XDP: generic XDP is slower than the tc "
+				 "door");
 		return 0;
 	}
 	diag_add(diags, door == KERNEL_DOOR_XDP ? DIAG_ERROR : DIAG_WARNING, name, 0, 0, NULL,
@@ -331,11 +339,13 @@ int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
 	flags = before & SL_DEVICE_OUR_QDISC;
 	err = doors_attach(kernel, ifindex, name, door, diags, &flags);
-	/* Half a device would send packets one way alone; one that had its doors before keeps what it has. */
+	/* Half a device would send packets one way alone; one that had its doors before keeps what
+	 * it has. */
 	if (err && !before)
 		device_clear(kernel, ifindex, flags);
 	if (!err && before & SL_DEVICE_CLSACT && flags & SL_DEVICE_TCX)
-		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), before & SL_DEVICE_OUR_QDISC);
+		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd),
+			      before & SL_DEVICE_OUR_QDISC);
 	if (!err && ret_device)
 		device_describe(ifindex, flags, ret_device);
 	return err;

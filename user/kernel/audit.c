@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Desired against actual: what the plan would write is staged and compared with what the tables hold. */
+/* Desired against actual: what the plan would write is staged and compared with what the tables
+ * hold. */
 #include "kernel.h"
 
 #include "../base/cleanup.h"
@@ -22,8 +23,8 @@ static void differ(struct audit *audit, const char *noun, const char *name, cons
 {
 	/* The first few name the cause; thousands more would only hide it. */
 	if (audit->differences++ < 10)
-		diag_add(audit->diags, DIAG_WARNING, NULL, 0, 0, NULL, "drift: %s %s: %s", noun, name,
-			 what);
+		diag_add(audit->diags, DIAG_WARNING, NULL, 0, 0, NULL, "drift: %s %s: %s", noun,
+			 name, what);
 }
 
 static void audit_versions(struct audit *audit)
@@ -35,7 +36,8 @@ static void audit_versions(struct audit *audit)
 
 		if (stage->new_versions[i].used)
 			differ(audit, "version", key, "is not in the kernel");
-		else if (kernel_version(stage->kernel, stage->version_at[i])->ring != stage->ring_at[i])
+		else if (kernel_version(stage->kernel, stage->version_at[i])->ring !=
+			 stage->ring_at[i])
 			differ(audit, "version", key, "has other endpoints in the kernel");
 	}
 }
@@ -52,10 +54,12 @@ static bool split_is(const struct stage *stage, const struct sl_split *actual, u
 		return false;
 	if (wanted->flags & SL_SPLIT_NONE)
 		return true;
-	if (actual->slot_mask != wanted->slot_mask || actual->member_count != wanted->member_count ||
+	if (actual->slot_mask != wanted->slot_mask ||
+	    actual->member_count != wanted->member_count ||
 	    (size_t)actual->slot_base * SL_SLOTS_PER_GROUP + size >
 		    (size_t)kernel->map[MAP_SLOTS].entries * SL_SLOTS_PER_GROUP ||
-	    (size_t)actual->member_base + actual->member_count > kernel->map[MAP_MEMBERS].entries * 2ull)
+	    (size_t)actual->member_base + actual->member_count >
+		    kernel->map[MAP_MEMBERS].entries * 2ull)
 		return false;
 	if (memcmp(members + actual->member_base, stage->members_of[wanted_at],
 		   actual->member_count * 4u))
@@ -86,9 +90,9 @@ static bool rules_are(const struct stage *stage, const struct plan_service *want
 		    !split_is(stage, &rule.split, wanted->rules[i].split))
 			return false;
 	}
-	return sources < wanted->rule_count ?
-		       split_is(stage, &actual->otherwise, wanted->rules[sources].split) :
-		       actual->otherwise.flags == SL_SPLIT_NONE;
+	return sources < wanted->rule_count
+		       ? split_is(stage, &actual->otherwise, wanted->rules[sources].split)
+		       : actual->otherwise.flags == SL_SPLIT_NONE;
 }
 
 static void audit_services(struct audit *audit)
@@ -104,7 +108,8 @@ static void audit_services(struct audit *audit)
 		if (bpf_map_lookup_elem(fd, &key, &actual))
 			differ(audit, "service", plan->services[i].name, "is not in the kernel");
 		else if (!rules_are(audit->stage, &plan->services[i], &actual))
-			differ(audit, "service", plan->services[i].name, "has another split in the kernel");
+			differ(audit, "service", plan->services[i].name,
+			       "has another split in the kernel");
 	}
 }
 

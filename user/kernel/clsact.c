@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tc doors as clsact filters, on kernels before 6.6, which have no tcx. A filter is nobody's pin: it is ours when its
- * program uses our maps, so that it is found and removed also when the maps are another release's or half gone.
+ * tc doors as clsact filters, on kernels before 6.6, which have no tcx. A filter is nobody's pin:
+ * it is ours when its program uses our maps, so that it is found and removed also when the maps are
+ * another release's or half gone.
  */
 #include "internal.h"
 
@@ -24,8 +25,8 @@ static void cleanup_print_p(libbpf_print_fn_t *before)
 {
 	libbpf_set_print(*before);
 }
-#define QUIETLY                                                                       \
-	__attribute__((cleanup(cleanup_print_p), unused)) libbpf_print_fn_t before_ = \
+#define QUIETLY                                                                                    \
+	__attribute__((cleanup(cleanup_print_p), unused)) libbpf_print_fn_t before_ =              \
 		libbpf_set_print(NULL)
 
 static const enum bpf_tc_attach_point points[] = { BPF_TC_INGRESS, BPF_TC_EGRESS };
@@ -34,9 +35,8 @@ int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
 			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
-			    .priority = CLSACT_PRIORITY, .prog_fd = program,
-			    .flags = BPF_TC_F_REPLACE);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY,
+			    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
 	QUIETLY;
 	int err = bpf_tc_hook_create(&tc);
 
@@ -72,8 +72,8 @@ static int filters_count(struct mnl_socket *socket, uint32_t ifindex, uint32_t p
 	while (more == MNL_CB_OK) {
 		ssize_t size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 
-		more = size < 0 ? MNL_CB_ERROR :
-				  mnl_cb_run(buffer, size, parent, mnl_socket_get_portid(socket),
+		more = size < 0 ? MNL_CB_ERROR
+				: mnl_cb_run(buffer, size, parent, mnl_socket_get_portid(socket),
 					     filter_seen, ret_count);
 	}
 	return more == MNL_CB_ERROR ? -errno : 0;
@@ -86,9 +86,11 @@ static bool has_filters(uint32_t ifindex)
 	int err = socket && !mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ? 0 : -EIO;
 
 	if (!err)
-		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), &count);
+		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+				    &count);
 	if (!err)
-		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), &count);
+		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS),
+				    &count);
 	if (socket)
 		mnl_socket_close(socket);
 	/* Who cannot tell leaves it: an empty clsact does nothing. */

@@ -86,8 +86,8 @@ static void split_choose(const struct kernel *kernel, const struct kernel_connec
 	}
 }
 
-static int member_version(const struct kernel *kernel, const struct sl_split *split, uint32_t ordinal,
-			  uint32_t *ret_version)
+static int member_version(const struct kernel *kernel, const struct sl_split *split,
+			  uint32_t ordinal, uint32_t *ret_version)
 {
 	const uint32_t *members = MAPPED(kernel, MAP_MEMBERS, uint32_t);
 	uint32_t at = split->member_base + ordinal;
@@ -153,7 +153,8 @@ static int split_walk(const struct kernel *kernel, const struct kernel_connectio
 	if (err)
 		return err;
 	if (!has_endpoint(kernel, explain->version)) {
-		explain->spilled = split->flags & SL_SPLIT_SPILL && spill_choose(kernel, split, explain);
+		explain->spilled =
+			split->flags & SL_SPLIT_SPILL && spill_choose(kernel, split, explain);
 		explain->is_refused = !explain->spilled;
 		if (explain->is_refused)
 			return 0;

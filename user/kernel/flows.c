@@ -27,7 +27,8 @@ struct counting {
 	uint64_t now, udp_idle_ns;
 };
 
-static bool is_live(uint8_t protocol, const struct sl_flow *flow, uint64_t now, uint64_t udp_idle_ns)
+static bool is_live(uint8_t protocol, const struct sl_flow *flow, uint64_t now,
+		    uint64_t udp_idle_ns)
 {
 	uint64_t silent = now > flow->seen_ns ? now - flow->seen_ns : 0;
 
@@ -91,8 +92,10 @@ static void opener_key(const struct sweep *sweep, const union tuple *reply,
 {
 	memset(ret_key, 0, sizeof(*ret_key));
 	if (sweep->is_v4) {
-		ret_key->v4 = (struct sl_tuple4){ .saddr = reply->v4.daddr, .daddr = flow->peer[0],
-						  .sport = reply->v4.dport, .dport = flow->port,
+		ret_key->v4 = (struct sl_tuple4){ .saddr = reply->v4.daddr,
+						  .daddr = flow->peer[0],
+						  .sport = reply->v4.dport,
+						  .dport = flow->port,
 						  .protocol = reply->v4.protocol };
 		return;
 	}
@@ -110,7 +113,8 @@ static bool is_over_tcp(const struct sweep *sweep, const struct sl_flow *flow)
 	return silent > (flow->flags & SL_FLOW_CLOSED ? CLOSED_KEEP_NS : sweep->tcp_idle_ns);
 }
 
-/* A reply's entry does not know whether the connection is closed: it ends with the opener's, to which both ways belong. */
+/* A reply's entry does not know whether the connection is closed: it ends with the opener's, to
+ * which both ways belong. */
 static bool is_over(const struct sweep *sweep, const union tuple *key, const struct sl_flow *flow)
 {
 	uint8_t protocol = sweep->is_v4 ? key->v4.protocol : key->v6.protocol;
@@ -135,7 +139,8 @@ static int sweep_one(void *context, void *key, void *value)
 	struct sweep *sweep = context;
 	struct sl_flow fresh;
 
-	/* Asked once more at the last moment: a SYN may have given the entry to a new connection since the batch was read. */
+	/* Asked once more at the last moment: a SYN may have given the entry to a new connection
+	 * since the batch was read. */
 	if (is_over(sweep, key, flow) && !bpf_map_lookup_elem(sweep->flows_fd, key, &fresh)) {
 		if (is_over(sweep, key, &fresh)) {
 			bpf_map_delete_elem(sweep->flows_fd, key);
@@ -200,7 +205,8 @@ static void places_free(struct sweep *sweep)
 {
 	struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
 	struct sl_endpoint *endpoints = MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
-	uint32_t words = sweep->kernel->map[MAP_RINGS].entries * 2; /* a damaged ring may claim more */
+	uint32_t words =
+		sweep->kernel->map[MAP_RINGS].entries * 2; /* a damaged ring may claim more */
 
 	for (uint32_t i = 0; i < sweep->versions; i++) {
 		if (!versions[i].used)
@@ -239,7 +245,8 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 		return -ENOMEM;
 	sweep.endpoint_named = endpoint_named;
 	sweep.version_named = version_named;
-	/* After it, a flow that begins names what a service or ring names, so the walk may miss it. */
+	/* After it, a flow that begins names what a service or ring names, so the walk may miss it.
+	 */
 	err = kernel_grace();
 	if (!err)
 		err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 const char *const map_names[MAP_COUNT] = {
-	"active", "control",   "revisions", "services", "rules",     "slots",
-	"members", "versions", "rings",     "endpoints", "flows4",   "flows6",
-	"fragments", "stats",  "verdicts",  "devices",  "txdevs",
+	"active",    "control",  "revisions", "services",  "rules",  "slots",
+	"members",   "versions", "rings",     "endpoints", "flows4", "flows6",
+	"fragments", "stats",    "verdicts",  "devices",   "txdevs",
 };
 
 int path_join(char *path, size_t size, const char *dir, const char *name)
@@ -52,8 +52,8 @@ void addr_from_words(const uint32_t words[4], struct addr *ret_addr)
 }
 
 /*
- * MEMBARRIER_CMD_GLOBAL is synchronize_rcu: when it returns, every packet that was in a door has left it. Kernels that
- * run tickless CPUs refuse it; a second is then longer than any packet stays.
+ * MEMBARRIER_CMD_GLOBAL is synchronize_rcu: when it returns, every packet that was in a door has
+ * left it. Kernels that run tickless CPUs refuse it; a second is then longer than any packet stays.
  */
 int kernel_grace(void)
 {
@@ -150,7 +150,8 @@ static bool layout_fits(const struct kernel *kernel)
 
 int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
 {
-	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel = calloc(1, sizeof(*kernel));
+	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel =
+		calloc(1, sizeof(*kernel));
 
 	if (!kernel)
 		return -ENOMEM;
@@ -228,7 +229,8 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
 }
 
 /*
- * A version that is not counted keeps its old mark: a measurement that is off is no reason to fail a flip.
+ * A version that is not counted keeps its old mark: a measurement that is off is no reason to fail
+ * a flip.
  */
 static void opened_mark(struct kernel *kernel)
 {
@@ -241,9 +243,10 @@ static void opened_mark(struct kernel *kernel)
 }
 
 /*
- * Everything that the revision needs is in place before the store (release); a door reads the word once a packet. The
- * fallback follows, for the case that somebody later writes a number that is not hot. To where it is already nothing
- * flips, and the marks stay: endpoints that come and go must not begin a new measurement.
+ * Everything that the revision needs is in place before the store (release); a door reads the word
+ * once a packet. The fallback follows, for the case that somebody later writes a number that is not
+ * hot. To where it is already nothing flips, and the marks stay: endpoints that come and go must
+ * not begin a new measurement.
  */
 int kernel_flip(struct kernel *kernel, uint32_t revision)
 {
@@ -303,9 +306,9 @@ uint32_t kernel_version_limit(const struct kernel *kernel)
 
 const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t index)
 {
-	return index < kernel_version_limit(kernel) ?
-		       MAPPED(kernel, MAP_VERSIONS, struct sl_version) + index :
-		       NULL;
+	return index < kernel_version_limit(kernel)
+		       ? MAPPED(kernel, MAP_VERSIONS, struct sl_version) + index
+		       : NULL;
 }
 
 int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index)
@@ -331,9 +334,9 @@ uint32_t kernel_endpoint_limit(const struct kernel *kernel)
 
 const struct sl_endpoint *kernel_endpoint(const struct kernel *kernel, uint32_t index)
 {
-	return index < kernel_endpoint_limit(kernel) ?
-		       MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint) + index :
-		       NULL;
+	return index < kernel_endpoint_limit(kernel)
+		       ? MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint) + index
+		       : NULL;
 }
 
 uint32_t kernel_ring_word(const struct kernel *kernel, uint32_t version, uint32_t place)
@@ -416,8 +419,7 @@ size_t kernel_fill(const struct kernel *kernel, bool with_flows, struct kernel_f
 	struct sl_revision hot[SL_HOT_MAX];
 	size_t count = 0;
 
-#define FILL(id, n, total) \
-	ret_fill[count++] = (struct kernel_fill){ map_names[id], (n), (total) }
+#define FILL(id, n, total) ret_fill[count++] = (struct kernel_fill){ map_names[id], (n), (total) }
 	FILL(MAP_REVISIONS, kernel_revisions(kernel, hot), SL_HOT_MAX);
 	FILL(MAP_SERVICES, hash_used(&kernel->map[MAP_SERVICES]),
 	     kernel->map[MAP_SERVICES].entries);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only room that speaks to the kernel's BPF: load, pin, adopt, tables, attach. It keeps no state of its own between
- * calls: what is pinned is the state. Whoever changes anything holds the state folder's lock; reading needs none.
+ * The only room that speaks to the kernel's BPF: load, pin, adopt, tables, attach. It keeps no
+ * state of its own between calls: what is pinned is the state. Whoever changes anything holds the
+ * state folder's lock; reading needs none.
  */
 #pragma once
 #include "../../bpf/abi.h"
@@ -12,39 +13,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Sizes are entries. All are fixed when the maps are made; a later start with others keeps the old and says so. */
+/* Sizes are entries. All are fixed when the maps are made; a later start with others keeps the old
+ * and says so. */
 struct kernel_settings {
-	uint32_t flows;	    /* connections per address family */
-	uint32_t services;  /* VIP, port, protocol triples in one revision */
+	uint32_t flows;    /* connections per address family */
+	uint32_t services; /* VIP, port, protocol triples in one revision */
 	uint32_t versions;
 	uint32_t endpoints;
-	uint32_t slots;	    /* of one split: a power of two, 8..65,536 */
+	uint32_t slots; /* of one split: a power of two, 8..65,536 */
 	uint32_t udp_idle_ms;
-	bool redirect;	    /* false: every packet goes up the stack */
+	bool redirect; /* false: every packet goes up the stack */
 	uint64_t seed[2];
 };
 
-#define KERNEL_SETTINGS_DEFAULT                                                               \
-	{                                                                                     \
-		.flows = 1048576, .services = 16384, .versions = 4096, .endpoints = 65536,    \
-		.slots = SL_SLOTS_DEFAULT, .udp_idle_ms = 30000, .redirect = true             \
+#define KERNEL_SETTINGS_DEFAULT                                                                    \
+	{                                                                                          \
+		.flows = 1048576, .services = 16384, .versions = 4096, .endpoints = 65536,         \
+		.slots = SL_SLOTS_DEFAULT, .udp_idle_ms = 30000, .redirect = true                  \
 	}
 
 struct kernel;
 
 /*
- * Opens the maps pinned below `pin_dir` (SL_PIN_DIR when NULL). 0; -ENOENT when there are none; -EPROTO when they have
- * another ABI; -EPERM without the privilege; else -errno.
+ * Opens the maps pinned below `pin_dir` (SL_PIN_DIR when NULL). 0; -ENOENT when there are none;
+ * -EPROTO when they have another ABI; -EPERM without the privilege; else -errno.
  */
 int kernel_open(const char *pin_dir, struct kernel **ret_kernel);
-/* Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and pins the doors. */
-int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
-		  struct diags *diags, struct kernel **ret_kernel);
+/* Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
+ * pins the doors. */
+int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
+		  struct kernel **ret_kernel);
 void kernel_close(struct kernel *kernel);
 
 /* --- revisions --- */
 
-/* The word in `active`, and the revision that the doors obey (they differ when the word names none that is hot). */
+/* The word in `active`, and the revision that the doors obey (they differ when the word names none
+ * that is hot). */
 uint32_t kernel_active(const struct kernel *kernel);
 uint32_t kernel_obeyed(const struct kernel *kernel);
 bool kernel_is_hot(const struct kernel *kernel, uint32_t revision);
@@ -52,23 +56,25 @@ bool kernel_is_hot(const struct kernel *kernel, uint32_t revision);
 size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_list);
 
 /*
- * Writes a revision's tables, beside those that are hot, without making it active. Endpoints and rings of its versions
- * are brought up to date as well. -ENOSPC names in `diags` the setting to raise and the size it needs, before anything
- * has changed.
+ * Writes a revision's tables, beside those that are hot, without making it active. Endpoints and
+ * rings of its versions are brought up to date as well. -ENOSPC names in `diags` the setting to
+ * raise and the size it needs, before anything has changed.
  */
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
 		 const uint8_t digest[32], struct diags *diags);
 /*
- * THE flip: one aligned store. -ENOENT when the revision is not hot. Then notes how many connections each version had
- * opened, so that shares can be measured from here on.
+ * THE flip: one aligned store. -ENOENT when the revision is not hot. Then notes how many
+ * connections each version had opened, so that shares can be measured from here on.
  */
 int kernel_flip(struct kernel *kernel, uint32_t revision);
-/* Endpoints and rings alone: what the plan says of the versions that the kernel knows. Never makes a revision. */
+/* Endpoints and rings alone: what the plan says of the versions that the kernel knows. Never makes
+ * a revision. */
 int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags);
 
 /*
- * Compares the tables of a hot revision with what the plan wants, and with `repair` puts right what differs.
- * Returns the number of differences (0: none) or -errno; each is a DIAG_WARNING that names it.
+ * Compares the tables of a hot revision with what the plan wants, and with `repair` puts right what
+ * differs. Returns the number of differences (0: none) or -errno; each is a DIAG_WARNING that names
+ * it.
  */
 int kernel_audit(struct kernel *kernel, const struct plan *plan, uint32_t revision, bool repair,
 		 struct diags *diags);
@@ -84,7 +90,8 @@ const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t in
 int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index);
 uint32_t kernel_endpoint_limit(const struct kernel *kernel);
 const struct sl_endpoint *kernel_endpoint(const struct kernel *kernel, uint32_t index);
-/* The words (endpoint indices) of a version's ring; returns how many, `ret_words` into the mapped table (pairs). */
+/* The words (endpoint indices) of a version's ring; returns how many, `ret_words` into the mapped
+ * table (pairs). */
 uint32_t kernel_ring_word(const struct kernel *kernel, uint32_t version, uint32_t place);
 
 struct kernel_fill {
@@ -92,7 +99,8 @@ struct kernel_fill {
 	uint32_t used, size;
 };
 #define KERNEL_FILLS 9
-/* How full each map is. Counting flows walks them, so it is asked for apart. Returns how many entries were filled. */
+/* How full each map is. Counting flows walks them, so it is asked for apart. Returns how many
+ * entries were filled. */
 size_t kernel_fill(const struct kernel *kernel, bool with_flows, struct kernel_fill *ret_fill);
 
 struct kernel_connection {
@@ -101,12 +109,13 @@ struct kernel_connection {
 	enum protocol protocol;
 };
 
-/* What the doors would do with a connection's first packet, by the same tables and the same pure code. */
+/* What the doors would do with a connection's first packet, by the same tables and the same pure
+ * code. */
 struct kernel_explain {
 	uint32_t revision;
-	bool is_ours;	   /* a service of the active revision */
-	bool is_refused;   /* no rule, or an empty version */
-	int rule;	   /* index among the rules with a source; -1: the service's own split */
+	bool is_ours;    /* a service of the active revision */
+	bool is_refused; /* no rule, or an empty version */
+	int rule;        /* index among the rules with a source; -1: the service's own split */
 	uint64_t hash;
 	uint32_t slot, slots;
 	uint32_t version;
@@ -119,11 +128,13 @@ struct kernel_explain {
 int kernel_explain(const struct kernel *kernel, const struct kernel_connection *connection,
 		   struct kernel_explain *ret_explain);
 
-/* Live connections by version index (opened by the table's entries that are not closed or idle). Walks the flows. */
+/* Live connections by version index (opened by the table's entries that are not closed or idle).
+ * Walks the flows. */
 int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, uint32_t limit);
 /*
- * Removes entries of connections closed for a minute, UDP flows past their idle time and TCP flows silent for
- * `tcp_idle_s`; then frees the places of versions and endpoints that no hot revision, ring or flow names.
+ * Removes entries of connections closed for a minute, UDP flows past their idle time and TCP flows
+ * silent for `tcp_idle_s`; then frees the places of versions and endpoints that no hot revision,
+ * ring or flow names.
  */
 #define KERNEL_TCP_IDLE_S (24 * 3600)
 int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s);
@@ -139,8 +150,8 @@ enum kernel_door {
 struct kernel_device {
 	uint32_t ifindex;
 	char name[16];
-	char door[24];	  /* "tc" or "xdp+tc" */
-	char tc_hook[12]; /* "tcx" or "clsact" */
+	char door[24];     /* "tc" or "xdp+tc" */
+	char tc_hook[12];  /* "tcx" or "clsact" */
 	char xdp_mode[12]; /* "native", "generic" or "" */
 	bool xdp_target;
 };
@@ -152,5 +163,6 @@ int kernel_detach(struct kernel *kernel, uint32_t ifindex);
 /* What is attached now, by the pins. */
 int kernel_devices(void *parent, const struct kernel *kernel, struct kernel_device **ret_list,
 		   size_t *ret_count);
-/* Detaches everything and removes every pin: traffic goes on as if Sluice had never been. Works without any map. */
+/* Detaches everything and removes every pin: traffic goes on as if Sluice had never been. Works
+ * without any map. */
 int kernel_detach_all(const char *pin_dir, struct diags *diags);

@@ -63,11 +63,12 @@ static int pin_dir_make(const char *pin_dir, struct diags *diags)
 
 	if (err)
 		return err;
-	if ((mkdir(pin_dir, 0700) && errno != EEXIST) || path_join(path, sizeof(path), pin_dir, "links") ||
+	if ((mkdir(pin_dir, 0700) && errno != EEXIST) ||
+	    path_join(path, sizeof(path), pin_dir, "links") ||
 	    (mkdir(path, 0700) && errno != EEXIST)) {
 		err = -errno;
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot make the folder of pins: %s",
-			 strerror(-err));
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+			 "cannot make the folder of pins: %s", strerror(-err));
 		return err;
 	}
 	return 0;
@@ -89,7 +90,8 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 		return at_least((uint64_t)settings->services * (SL_HOT_MIN + 1), 1024);
 	case MAP_RULES:
 		return at_least((uint64_t)settings->services * 4, 16384);
-	case MAP_SLOTS: /* tables are shared by content: 512 different ones, or one for 32 services */
+	case MAP_SLOTS: /* tables are shared by content: 512 different ones, or one for 32 services
+			 */
 		return at_least(groups * at_least(settings->services / 32, 512), 4096);
 	case MAP_MEMBERS:
 		return at_least((uint64_t)settings->services * 16, 65536);
@@ -132,7 +134,8 @@ const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t *re
 	}
 }
 
-/* A map that is pinned already keeps its size: the flows in it are worth more than a larger table. */
+/* A map that is pinned already keeps its size: the flows in it are worth more than a larger table.
+ */
 static uint32_t map_pinned_entries(const char *path)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
@@ -143,8 +146,8 @@ static uint32_t map_pinned_entries(const char *path)
 }
 
 /*
- * The kernel adds a flag of its own to a device map, and libbpf would then not know its own map again: this one is
- * handed over by hand.
+ * The kernel adds a flag of its own to a device map, and libbpf would then not know its own map
+ * again: this one is handed over by hand.
  */
 static int map_reuse(struct bpf_map *map, const char *path)
 {
@@ -165,7 +168,8 @@ static int map_prepare(const char *pin_dir, const struct kernel_settings *settin
 	pinned = map_pinned_entries(path);
 	if (pinned && wanted && pinned != wanted && diags)
 		diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
-			 "stays at %u entries (%u were asked for): sluiced --detach first to change it",
+			 "stays at %u entries (%u were asked for): sluiced --detach first to "
+			 "change it",
 			 pinned, wanted);
 	if (pinned && id == MAP_TXDEVS)
 		return map_reuse(map, path);
@@ -277,12 +281,13 @@ static int doors_load(const char *pin_dir, const struct kernel_settings *setting
 		err = xdp_load(pin_dir, settings);
 	libbpf_set_print(before);
 	if (err)
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL, "the kernel refused the data plane: %s\n%s",
-			 strerror(-err), load_log);
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "the kernel refused the data plane: %s\n%s", strerror(-err), load_log);
 	return err;
 }
 
-/* New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken for none. */
+/* New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
+ * for none. */
 static int control_make(const char *pin_dir, const struct kernel_settings *settings)
 {
 	struct sl_control control = { .abi = SL_ABI, .slots = settings->slots };
@@ -309,10 +314,12 @@ static void control_update(struct kernel *kernel, const struct kernel_settings *
 	control->udp_idle_ns = settings->udp_idle_ms * 1000000ull;
 	if (memcmp(control->seed, settings->seed, sizeof(control->seed)))
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
-			 "the seed in the kernel is another than the state folder's: it stays, or every client would move");
+			 "the seed in the kernel is another than the state folder's: it stays, or "
+			 "every client would move");
 	if (control->slots != settings->slots)
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
-			 "slot tables stay at %u slots (%u were asked for): sluiced --detach first to change it",
+			 "slot tables stay at %u slots (%u were asked for): sluiced --detach first "
+			 "to change it",
 			 control->slots, settings->slots);
 }
 
@@ -325,12 +332,14 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 	    settings->endpoints <= 1u << 24 && settings->versions <= 1u << 20)
 		return 0;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "sizes must be at least 1 (endpoints at most 16777216, versions 1048576), and slots a power of two from 8 to 65536; found %u",
+		 "sizes must be at least 1 (endpoints at most 16777216, versions 1048576), and "
+		 "slots a power of two from 8 to 65536; found %u",
 		 slots);
 	return -EINVAL;
 }
 
-/* `abi` is the first word of `control`; made but never finished, it is 0 and the maps hold nothing. */
+/* `abi` is the first word of `control`; made but never finished, it is 0 and the maps hold nothing.
+ */
 static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
 {
 	char path[320], value[256];
@@ -355,8 +364,8 @@ static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
 	return 0;
 }
 
-int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
-		  struct diags *diags, struct kernel **ret_kernel)
+int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
+		  struct kernel **ret_kernel)
 {
 	struct kernel *kernel;
 	uint32_t abi = 0;
@@ -371,13 +380,14 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
 	err = abi_pinned(pin_dir, &abi);
 	is_new = err == -ENOENT || (!err && !abi);
 	if (err && !is_new && err != -EPROTO) {
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot read the maps pinned there: %s",
-			 strerror(-err));
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+			 "cannot read the maps pinned there: %s", strerror(-err));
 		return err;
 	}
 	if (!is_new && abi != SL_ABI) {
 		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
-			 "holds maps of ABI %u, this program speaks %u: use the sluiced that made them, or sluiced --detach first",
+			 "holds maps of ABI %u, this program speaks %u: use the sluiced that made "
+			 "them, or sluiced --detach first",
 			 abi, SL_ABI);
 		return -EPROTO;
 	}
@@ -389,8 +399,8 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings,
 	if (!err)
 		err = kernel_open(pin_dir, &kernel);
 	if (err) {
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot open the maps just made: %s",
-			 strerror(-err));
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+			 "cannot open the maps just made: %s", strerror(-err));
 		return err;
 	}
 	control_update(kernel, settings, diags);

@@ -45,8 +45,8 @@ static int genl_ask(struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_
 	size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 	if (size < 0)
 		return -errno;
-	return mnl_cb_run(buffer, size, 1, mnl_socket_get_portid(socket), read, data) < 0 ? -errno :
-											      0;
+	return mnl_cb_run(buffer, size, 1, mnl_socket_get_portid(socket), read, data) < 0 ? -errno
+											  : 0;
 }
 
 static int family_attr(const struct nlattr *attr, void *data)

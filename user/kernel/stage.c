@@ -22,8 +22,8 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 	}
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (uint8_t)key[i]) * 0x100000001b3u;
-	snprintf(ret_key, SL_VERSION_KEY_MAX, "%.*s~%016llx",
-		 SL_VERSION_KEY_MAX - 18, key, (unsigned long long)hash);
+	snprintf(ret_key, SL_VERSION_KEY_MAX, "%.*s~%016llx", SL_VERSION_KEY_MAX - 18, key,
+		 (unsigned long long)hash);
 }
 
 struct usage {
@@ -34,8 +34,8 @@ struct usage {
 static int table_add(struct stage *stage, uint8_t *ordinals, uint32_t base, uint32_t size,
 		     bool is_new)
 {
-	struct stage_table *tables = talloc_realloc(stage, stage->tables, struct stage_table,
-						    stage->table_count + 1);
+	struct stage_table *tables =
+		talloc_realloc(stage, stage->tables, struct stage_table, stage->table_count + 1);
 
 	if (!tables)
 		return -ENOMEM;
@@ -57,7 +57,8 @@ static int split_use(struct stage *stage, const struct sl_split *split)
 	if (stage->slots.used[split->slot_base])
 		return 0;
 	arena_mark(&stage->slots, split->slot_base, groups);
-	return table_add(stage, (uint8_t *)map->data + (size_t)split->slot_base * SL_SLOTS_PER_GROUP,
+	return table_add(stage,
+			 (uint8_t *)map->data + (size_t)split->slot_base * SL_SLOTS_PER_GROUP,
 			 split->slot_base, split->slot_mask + 1, false);
 }
 
@@ -82,7 +83,8 @@ static int stage_arenas(struct stage *stage)
 	struct kernel *kernel = stage->kernel;
 	struct sl_control *control = control_of(kernel);
 
-	if (arena_init(stage, &stage->slots, kernel->map[MAP_SLOTS].entries, control->slot_cursor) ||
+	if (arena_init(stage, &stage->slots, kernel->map[MAP_SLOTS].entries,
+		       control->slot_cursor) ||
 	    arena_init(stage, &stage->members, kernel->map[MAP_MEMBERS].entries * 2,
 		       control->member_cursor) ||
 	    arena_init(stage, &stage->rules, kernel->map[MAP_RULES].entries,
@@ -107,7 +109,8 @@ static int stage_indices(struct stage *stage)
 		arena_mark(&stage->rings, (uint32_t)version->ring, version->ring >> 32);
 		if (!version->used)
 			continue;
-		if (index_put(stage->version_index, version->key, strnlen(version->key, SL_VERSION_KEY_MAX), i))
+		if (index_put(stage->version_index, version->key,
+			      strnlen(version->key, SL_VERSION_KEY_MAX), i))
 			return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < kernel_endpoint_limit(kernel); i++) {
@@ -138,9 +141,9 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 	stage->members_of = talloc_zero_array(stage, uint32_t *, splits);
 	stage->new_versions = talloc_zero_array(stage, struct sl_version, versions);
 	err = stage->version_at && stage->ring_at && stage->ring_words && stage->splits &&
-			      stage->members_of && stage->new_versions ?
-		      stage_arenas(stage) :
-		      -ENOMEM;
+			      stage->members_of && stage->new_versions
+		      ? stage_arenas(stage)
+		      : -ENOMEM;
 	if (!err)
 		err = stage_indices(stage);
 	if (!err)
@@ -186,7 +189,8 @@ static int version_take(struct stage *stage, size_t at, bool known_only)
 	stage->version_at[at] = stage->next_version++;
 	memcpy(fresh->key, key, sizeof(key));
 	fresh->used = 1;
-	return index_put(stage->version_index, fresh->key, strlen(fresh->key), stage->version_at[at]);
+	return index_put(stage->version_index, fresh->key, strlen(fresh->key),
+			 stage->version_at[at]);
 }
 
 static int endpoint_keep(struct stage *stage, const struct sl_endpoint *endpoint, uint32_t index)
@@ -194,18 +198,20 @@ static int endpoint_keep(struct stage *stage, const struct sl_endpoint *endpoint
 	size_t count = stage->new_endpoint_count;
 
 	if (!(count & (count - 1))) {
-		struct stage_endpoint *list = talloc_realloc(stage, stage->new_endpoints, struct stage_endpoint,
-							     count ? count * 2 : 1);
+		struct stage_endpoint *list = talloc_realloc(
+			stage, stage->new_endpoints, struct stage_endpoint, count ? count * 2 : 1);
 
 		if (!list)
 			return -ENOMEM;
 		stage->new_endpoints = list;
 	}
-	stage->new_endpoints[stage->new_endpoint_count++] = (struct stage_endpoint){ index, *endpoint };
+	stage->new_endpoints[stage->new_endpoint_count++] =
+		(struct stage_endpoint){ index, *endpoint };
 	return 0;
 }
 
-/* An address without an index gets one that no live flow can name: never used, or freed by the sweep. */
+/* An address without an index gets one that no live flow can name: never used, or freed by the
+ * sweep. */
 static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoint,
 			 uint32_t *ret_index)
 {
@@ -238,7 +244,8 @@ static bool ring_is(const struct kernel *kernel, uint64_t ring, const uint32_t *
 {
 	const uint32_t *table = MAPPED(kernel, MAP_RINGS, uint32_t);
 
-	if (ring >> 32 != size || (uint32_t)ring + (uint64_t)size > kernel->map[MAP_RINGS].entries * 2ull)
+	if (ring >> 32 != size ||
+	    (uint32_t)ring + (uint64_t)size > kernel->map[MAP_RINGS].entries * 2ull)
 		return false;
 	return !memcmp(table + (uint32_t)ring, words, (size_t)size * 4);
 }
@@ -248,9 +255,9 @@ static int ring_take(struct stage *stage, size_t at, const struct ring_member *m
 {
 	uint32_t size = ring_size(members, count), base;
 	uint32_t *words = talloc_array(stage, uint32_t, size + 1);
-	uint64_t now = stage->new_versions[at].used ?
-			       0 :
-			       kernel_version(stage->kernel, stage->version_at[at])->ring;
+	uint64_t now = stage->new_versions[at].used
+			       ? 0
+			       : kernel_version(stage->kernel, stage->version_at[at])->ring;
 	int err;
 
 	if (!words)
@@ -280,9 +287,9 @@ static int version_members(struct stage *stage, size_t at)
 	for (size_t i = 0; !err && i < version->endpoint_count; i++) {
 		const struct plan_endpoint *endpoint = &version->endpoints[i];
 
-		members[i] = (struct ring_member){
-			.addr = endpoint->addr, .port = endpoint->port, .weight = endpoint->weight
-		};
+		members[i] = (struct ring_member){ .addr = endpoint->addr,
+						   .port = endpoint->port,
+						   .weight = endpoint->weight };
 		err = endpoint_take(stage, endpoint, &members[i].value);
 	}
 	return err ? err : ring_take(stage, at, members, version->endpoint_count);
@@ -309,11 +316,12 @@ static void endpoints_write(struct stage *stage)
 		endpoints[stage->new_endpoints[i].index] = stage->new_endpoints[i].value;
 }
 
-/* Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may not be: see the audit. */
+/* Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may
+ * not be: see the audit. */
 static uint64_t version_write(struct stage *stage, size_t at)
 {
-	struct sl_version *version = MAPPED(stage->kernel, MAP_VERSIONS, struct sl_version) +
-				     stage->version_at[at];
+	struct sl_version *version =
+		MAPPED(stage->kernel, MAP_VERSIONS, struct sl_version) + stage->version_at[at];
 	uint32_t *rings = MAPPED(stage->kernel, MAP_RINGS, uint32_t);
 	uint64_t ring = stage->ring_at[at], old = version->ring;
 
@@ -332,7 +340,8 @@ static uint64_t version_write(struct stage *stage, size_t at)
 
 int stage_write_members(struct stage *stage)
 {
-	bool is_next = false; /* a ring was freed that may be handed out again before the arena wraps */
+	bool is_next =
+		false; /* a ring was freed that may be handed out again before the arena wraps */
 
 	if (stage->rings.wrapped) {
 		int err = kernel_grace();
@@ -357,7 +366,8 @@ static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uin
 	uint32_t groups = size / SL_SLOTS_PER_GROUP + (size < SL_SLOTS_PER_GROUP);
 
 	for (size_t i = 0; i < stage->table_count; i++) {
-		if (stage->tables[i].size == size && !memcmp(stage->tables[i].ordinals, ordinals, size)) {
+		if (stage->tables[i].size == size &&
+		    !memcmp(stage->tables[i].ordinals, ordinals, size)) {
 			*ret_base = stage->tables[i].base;
 			return 0;
 		}
@@ -367,7 +377,8 @@ static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uin
 	return table_add(stage, ordinals, *ret_base, size, true);
 }
 
-/* `only` is the one version that has a weight, or negative: it needs no table of thousands of equal slots. */
+/* `only` is the one version that has a weight, or negative: it needs no table of thousands of equal
+ * slots. */
 static int split_table(struct stage *stage, const struct plan_split *from, int64_t only,
 		       struct sl_split *split)
 {
@@ -385,7 +396,8 @@ static int split_table(struct stage *stage, const struct plan_split *from, int64
 	return err;
 }
 
-/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what nobody names. */
+/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what
+ * nobody names. */
 static int split_stage(struct stage *stage, size_t at)
 {
 	const struct plan_split *from = &stage->plan->splits[at];
@@ -402,7 +414,8 @@ static int split_stage(struct stage *stage, size_t at)
 		heavy += from->weights[i] > 0;
 		only = from->weights[i] > 0 ? i : only;
 	}
-	split->flags = (from->by_client ? SL_SPLIT_BY_CLIENT : 0) | (from->spill ? SL_SPLIT_SPILL : 0);
+	split->flags =
+		(from->by_client ? SL_SPLIT_BY_CLIENT : 0) | (from->spill ? SL_SPLIT_SPILL : 0);
 	if (!heavy) {
 		split->flags |= SL_SPLIT_NONE;
 		return 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A revision on its way into the kernel: first everything is found room for, in memory alone, then written. So a plan
- * that does not fit changes nothing.
+ * A revision on its way into the kernel: first everything is found room for, in memory alone, then
+ * written. So a plan that does not fit changes nothing.
  */
 #pragma once
 #include "internal.h"
 
 struct stage_table {
-	uint8_t *ordinals; /* content, for finding an equal one */
+	uint8_t *ordinals;   /* content, for finding an equal one */
 	uint32_t base, size; /* groups, slots */
 	bool is_new;
 };
@@ -24,16 +24,16 @@ struct stage {
 	struct arena slots, members, rules, rings;
 	struct stage_table *tables; /* every distinct table, of hot revisions and new */
 	size_t table_count;
-	struct index *version_index; /* packed key -> index */
-	struct index *endpoint_index; /* address and port -> index */
+	struct index *version_index;     /* packed key -> index */
+	struct index *endpoint_index;    /* address and port -> index */
 	struct sl_version *new_versions; /* by index; key[0] 0: as it is in the kernel */
 	struct stage_endpoint *new_endpoints;
 	size_t new_endpoint_count;
-	uint32_t *version_at; /* plan version -> kernel index */
-	uint64_t *ring_at;    /* plan version -> packed ring */
-	uint32_t **ring_words; /* plan version -> words to write, NULL: the ring stays */
+	uint32_t *version_at;    /* plan version -> kernel index */
+	uint64_t *ring_at;       /* plan version -> packed ring */
+	uint32_t **ring_words;   /* plan version -> words to write, NULL: the ring stays */
 	struct sl_split *splits; /* plan split -> kernel split */
-	uint32_t **members_of;	 /* plan split -> its members, for writing */
+	uint32_t **members_of;   /* plan split -> its members, for writing */
 	uint32_t next_version, next_endpoint;
 	bool has_orphans; /* services of no revision: whoever wrote or removed them was killed */
 };
@@ -44,7 +44,8 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX]);
 /* Reads which places hot revisions and versions use. */
 int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
 	       struct stage **ret_stage);
-/* Versions, endpoints and rings that the plan names: find room. With known_only, versions that the kernel does not have are left out. */
+/* Versions, endpoints and rings that the plan names: find room. With known_only, versions that the
+ * kernel does not have are left out. */
 int stage_members(struct stage *stage, bool known_only);
 /* -ENOSPC, and the option that helps. */
 int stage_full(const struct stage *stage, enum map_id id);

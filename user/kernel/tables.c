@@ -22,8 +22,8 @@ struct key_list {
 static int key_add(struct key_list *list, const struct sl_service_key *key)
 {
 	if (list->count == talloc_array_length(list->keys)) {
-		struct sl_service_key *keys = talloc_realloc(NULL, list->keys, struct sl_service_key,
-							     list->count * 2 + 64);
+		struct sl_service_key *keys = talloc_realloc(
+			NULL, list->keys, struct sl_service_key, list->count * 2 + 64);
 
 		if (!keys)
 			return -ENOMEM;
@@ -43,14 +43,15 @@ static int orphan_collect(void *context, void *key, void *value)
 {
 	struct key_list *list = context;
 
-	return revision_is_read(list->kernel, ((struct sl_service_key *)key)->revision) ?
-		       0 :
-		       key_add(list, key);
+	return revision_is_read(list->kernel, ((struct sl_service_key *)key)->revision)
+		       ? 0
+		       : key_add(list, key);
 }
 
 /*
- * Removes the entries of revisions that no door looks up: evicted a moment ago, or left over from whoever was killed
- * while writing or evicting. After the grace period nothing reads their places, tables and keys any more.
+ * Removes the entries of revisions that no door looks up: evicted a moment ago, or left over from
+ * whoever was killed while writing or evicting. After the grace period nothing reads their places,
+ * tables and keys any more.
  */
 static int orphans_remove(struct kernel *kernel)
 {
@@ -76,15 +77,17 @@ static uint32_t services_used(const struct kernel *kernel, const struct sl_revis
 }
 
 /*
- * Evicts down to `keep` hot revisions, never the active one nor the fallback. Done in one go for many, because each
- * time costs a grace period: with room for SL_HOT_MAX and SL_HOT_MIN kept, one in 48 changes pays.
+ * Evicts down to `keep` hot revisions, never the active one nor the fallback. Done in one go for
+ * many, because each time costs a grace period: with room for SL_HOT_MAX and SL_HOT_MIN kept, one
+ * in 48 changes pays.
  */
 static int revisions_evict(struct kernel *kernel, size_t keep)
 {
 	struct sl_revision hot[SL_HOT_MAX];
 	size_t count = kernel_revisions(kernel, hot), left = count;
 
-	/* The directory entry goes first, so that a flip by hand finds it gone rather than half empty. */
+	/* The directory entry goes first, so that a flip by hand finds it gone rather than half
+	 * empty. */
 	for (size_t i = 0; i < count && left > keep; i++) {
 		if (hot[i].number == kernel_active(kernel) ||
 		    hot[i].number == control_of(kernel)->fallback)
@@ -95,16 +98,19 @@ static int revisions_evict(struct kernel *kernel, size_t keep)
 	return left < count ? orphans_remove(kernel) : 0;
 }
 
-/* A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it is obeyed. */
+/* A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it
+ * is obeyed. */
 static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *diags)
 {
 	struct sl_revision *place = revision_place(kernel, revision);
 
 	if (!place->number || place->number == revision)
 		return 0;
-	if (place->number == kernel_active(kernel) || place->number == control_of(kernel)->fallback) {
+	if (place->number == kernel_active(kernel) ||
+	    place->number == control_of(kernel)->fallback) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "revision %u would take the place of revision %u, which is active: the next number is free",
+			 "revision %u would take the place of revision %u, which is active: the "
+			 "next number is free",
 			 revision, place->number);
 		return -EBUSY;
 	}
@@ -120,7 +126,8 @@ static int room_make(struct kernel *kernel, const struct plan *plan, struct diag
 
 	if (plan->service_count > size / (SL_HOT_MIN + 1)) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "%zu VIPs and ports in one revision, room for %u: sluice detach, then start sluiced with --services %zu",
+			 "%zu VIPs and ports in one revision, room for %u: sluice detach, then "
+			 "start sluiced with --services %zu",
 			 plan->service_count, size / (SL_HOT_MIN + 1), plan->service_count);
 		return -ENOSPC;
 	}
@@ -131,8 +138,7 @@ static int room_make(struct kernel *kernel, const struct plan *plan, struct diag
 
 /* --- services --- */
 
-void rule_fill(const struct prefix *source, const struct sl_split *split,
-		      struct sl_rule *ret_rule)
+void rule_fill(const struct prefix *source, const struct sl_split *split, struct sl_rule *ret_rule)
 {
 	uint32_t bits = source->len + (source->addr.family == 4 ? 96 : 0);
 
@@ -147,7 +153,7 @@ void rule_fill(const struct prefix *source, const struct sl_split *split,
 }
 
 void service_key_fill(const struct plan_service *service, uint32_t revision,
-			     struct sl_service_key *ret_key)
+		      struct sl_service_key *ret_key)
 {
 	memset(ret_key, 0, sizeof(*ret_key));
 	ret_key->revision = revision;
@@ -178,9 +184,9 @@ static int service_stage(struct stage *stage, const struct plan_service *service
 		ret_service->otherwise.flags = SL_SPLIT_NONE;
 	if (!count)
 		return 0;
-	return arena_take(&stage->rules, count, &ret_service->rule_base) ?
-		       stage_full(stage, MAP_RULES) :
-		       0;
+	return arena_take(&stage->rules, count, &ret_service->rule_base)
+		       ? stage_full(stage, MAP_RULES)
+		       : 0;
 }
 
 static void service_write_rules(struct stage *stage, const struct plan_service *service,
@@ -193,11 +199,13 @@ static void service_write_rules(struct stage *stage, const struct plan_service *
 			  &rules[value->rule_base + i]);
 }
 
-/* All in one system call where the kernel has it: an insertion costs less than the way into the kernel. */
+/* All in one system call where the kernel has it: an insertion costs less than the way into the
+ * kernel. */
 static int services_write(struct stage *stage, const struct sl_service *values, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
-	struct sl_service_key *keys = talloc_array(stage, struct sl_service_key, plan->service_count + 1);
+	struct sl_service_key *keys =
+		talloc_array(stage, struct sl_service_key, plan->service_count + 1);
 	int fd = stage->kernel->map[MAP_SERVICES].fd;
 	uint32_t count = plan->service_count;
 
@@ -226,17 +234,19 @@ static int stray_collect(void *context, void *key, void *value)
 	uint32_t at;
 
 	return service->revision != strays->revision ||
-			       !index_find(strays->wanted, key, sizeof(*service), &at) ?
-		       0 :
-		       key_add(&strays->found, key);
+			       !index_find(strays->wanted, key, sizeof(*service), &at)
+		       ? 0
+		       : key_add(&strays->found, key);
 }
 
-/* Entries of the revision that the plan does not have: left over from a write that never ended, or put there by hand. */
+/* Entries of the revision that the plan does not have: left over from a write that never ended, or
+ * put there by hand. */
 static int strays_remove(struct stage *stage, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
 	struct strays strays = { .revision = revision, .found = { .kernel = stage->kernel } };
-	struct sl_service_key *keys = talloc_array(stage, struct sl_service_key, plan->service_count + 1);
+	struct sl_service_key *keys =
+		talloc_array(stage, struct sl_service_key, plan->service_count + 1);
 	int err = 0;
 
 	strays.wanted = index_new(stage, plan->service_count + 1);
@@ -317,7 +327,8 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	if (err)
 		return err;
 
-	/* From here on the kernel changes, beside what is active: tables, then the keys that lead to them, then the entry. */
+	/* From here on the kernel changes, beside what is active: tables, then the keys that lead
+	 * to them, then the entry. */
 	err = stage_write_members(stage);
 	if (!err)
 		err = stage_write_splits(stage);
@@ -328,8 +339,8 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	if (!err)
 		err = strays_remove(stage, revision);
 	if (err) {
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL, "cannot write revision %u to the kernel: %s",
-			 revision, strerror(-err));
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "cannot write revision %u to the kernel: %s", revision, strerror(-err));
 		return err;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -351,7 +362,8 @@ static int members_try(struct kernel *kernel, const struct plan *plan, struct di
 	return err ? err : stage_write_members(stage);
 }
 
-/* Endpoints that have gone hold their places until they are swept, and nobody may have done so: the agent may be dead. */
+/* Endpoints that have gone hold their places until they are swept, and nobody may have done so: the
+ * agent may be dead. */
 int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags)
 {
 	_cleanup_talloc_ struct diags *first = diags_new(NULL);
