@@ -153,6 +153,25 @@ fuzz: $(FUZZERS)
 			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
 	done
 
+# --- benchmarks; root ---
+# What one packet costs, by BPF_PROG_RUN. ARGS='-n 7 -r 1000000 -p xdp/' chooses rounds, packets, rows.
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard tests/bench/*.h) bpf/abi.h
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+$(B)/bench/%.skel.h: $(B)/bench/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
+.SECONDARY: $(B)/bench/packet_gen.bpf.o $(B)/bench/packet_floor.bpf.o
+$(B)/bench/packet: tests/bench/packet.c $(wildcard tests/bench/*.h tests/prog/*.h) $(B)/libsluice.a \
+		$(B)/bench/packet_gen.skel.h $(B)/bench/packet_floor.skel.h
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS)
+.PHONY: bench-packet
+bench-packet: $(B)/bench/packet
+	$(Q)BENCH_COMPILER="$$($(CLANG) --version | head -n 1)" \
+		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/packet $(ARGS)
+
 # Needs root. Installs what it lacks, builds, and runs a canary release and its rollback with real servers.
 .PHONY: demo deps-build deps-demo deps-check
 demo:
