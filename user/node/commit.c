@@ -22,7 +22,8 @@ struct commit {
 	char *body, *endpoints, *members;
 	uint8_t digest[STORE_DIGEST_SIZE];
 	struct store_revision saved; /* number 0: none */
-	bool has_set_endpoints;
+	bool has_set_endpoints; /* or tried to: the file may be in its place though it failed */
+	bool has_met_kernel;
 	struct node_result result;
 };
 
@@ -128,12 +129,56 @@ static int commit_save(struct commit *commit)
 		commit->saved = revision;
 	if (!err && commit->result.members_changed) {
 		err = store_set_endpoints(commit->node->store, commit->endpoints, commit->diags);
-		commit->has_set_endpoints = !err;
+		commit->has_set_endpoints = true;
 	}
 	return err;
 }
 
-/* Before the flip nobody obeys what was written, so taking the files back undoes all of it. */
+/*
+ * A file that could not be written is as it was, unless it was its folder that could not be synced:
+ * then it is in its place.
+ */
+static void endpoints_undo(struct commit *commit)
+{
+	struct node *node = commit->node;
+	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+	char *text = NULL;
+
+	/* There is nothing good to put back in the place of lost ones. */
+	if (!commit->has_set_endpoints || node->has_lost_endpoints)
+		return;
+	if (!quiet || store_endpoints(node->store, commit->scratch, quiet, &text) ||
+	    strcmp(text, node->endpoints))
+		store_set_endpoints(node->store, node->endpoints, commit->diags);
+}
+
+/*
+ * Rings are shared, so those of the revision that stays may have been written before the kernel
+ * refused the rest.
+ */
+static void rings_undo(struct commit *commit)
+{
+	struct node *node = commit->node;
+	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+	struct plan *plan;
+	int err;
+
+	if (!commit->has_met_kernel || !node->active || node->has_lost_endpoints)
+		return;
+	err = quiet ? node_plan(node, commit->scratch, quiet, &plan) : -ENOMEM;
+	if (!err)
+		err = kernel_members(node->kernel, plan, quiet);
+	if (!err)
+		node_members_refresh(node, node->inventory, plan, quiet);
+	if (err)
+		diag_add(commit->diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "the endpoints in the data plane were not put back: %s", strerror(-err));
+}
+
+/*
+ * Before the flip nobody obeys what was written, so taking the files back, and what all revisions
+ * share, undoes all of it.
+ */
 static void commit_undo(struct commit *commit)
 {
 	struct node *node = commit->node;
@@ -145,9 +190,8 @@ static void commit_undo(struct commit *commit)
 		diag_add(commit->diags, DIAG_WARNING, NULL, 0, 0, NULL,
 			 "revision %u stays on disk, though it never was active: %s",
 			 commit->saved.number, strerror(-err));
-	/* There is nothing good to put back in the place of lost ones. */
-	if (commit->has_set_endpoints && !node->has_lost_endpoints)
-		store_set_endpoints(node->store, node->endpoints, commit->diags);
+	endpoints_undo(commit);
+	rings_undo(commit);
 }
 
 int node_activate(struct node *node, uint32_t number, struct diags *diags)
@@ -187,6 +231,7 @@ static int commit_kernel(struct commit *commit, uint32_t number)
 				 "no data plane on this node: stored; sluiced loads it");
 		return 0;
 	}
+	commit->has_met_kernel = true;
 	if (number && !kernel_is_hot(kernel, number))
 		err = kernel_write(kernel, commit->plan, number, commit->digest, commit->diags);
 	else if (commit->result.members_changed)
