@@ -144,6 +144,49 @@ static void interfaces_clear(const char *pin_dir)
 		if_freenameindex(links);
 }
 
+static int links_remove(const char *pin_dir)
+{
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, "links");
+
+	return err ? err : pins_remove(path);
+}
+
+/*
+ * Half of the maps is worse than none: taken for whole, tables of one revision would meet another's
+ * services. Without its ABI the rest is what a start that never ended leaves behind.
+ */
+static void maps_disown(const char *pin_dir)
+{
+	_cleanup_close_ int control = pin_open(pin_dir, MAP_CONTROL);
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info), zero = 0;
+	char value[256];
+
+	if (control < 0 || bpf_obj_get_info_by_fd(control, &info, &size) ||
+	    info.value_size > sizeof(value) || bpf_map_lookup_elem(control, &zero, value))
+		return;
+	memset(value, 0, sizeof(uint32_t));
+	bpf_map_update_elem(control, &zero, value, BPF_ANY);
+}
+
+/* By name, because the folder may be others' too. */
+int pins_clear(const char *pin_dir)
+{
+	static const char *const programs[] = { "prog_tc_in", "prog_tc_out", "prog_xdp", "prog_new" };
+	char path[320];
+	int err = links_remove(pin_dir);
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(programs) + MAP_COUNT; i++) {
+		const char *name = i < MAP_COUNT ? map_names[i] : programs[i - MAP_COUNT];
+
+		err = path_join(path, sizeof(path), pin_dir, name);
+		if (!err)
+			err = pin_remove(path);
+	}
+	return err;
+}
+
 int kernel_detach_all(const char *pin_dir, struct diags *diags)
 {
 	int err;
@@ -151,6 +194,9 @@ int kernel_detach_all(const char *pin_dir, struct diags *diags)
 	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
 	if (!access(pin_dir, F_OK))
 		interfaces_clear(pin_dir);
+	/* The doors first: as long as one is there, so is all that it needs. */
+	links_remove(pin_dir);
+	maps_disown(pin_dir);
 	err = pins_remove(pin_dir);
 	if (err)
 		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot remove the pins: %s",

@@ -88,6 +88,8 @@ int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
 uint32_t map_id(int fd);
 /* Detaches when it is a link's. 0 or -errno. */
 int pin_remove(const char *path);
+/* All that a start makes, and nothing else that may be in the folder. */
+int pins_clear(const char *pin_dir);
 /* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
 bool program_is_ours(uint32_t id, uint32_t owner);
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);

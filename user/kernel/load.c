@@ -338,7 +338,9 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 	return -EINVAL;
 }
 
-/* `abi` is the first word of `control`; made but never finished, it is 0 and the maps hold nothing.
+/*
+ * `abi` is the first word of `control`. It is 0 while the maps are made and while they are removed:
+ * what whoever was killed then has left is not whole, and nobody's.
  */
 static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
 {
@@ -362,6 +364,18 @@ static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
 		return -errno;
 	memcpy(ret_abi, value, 4);
 	return 0;
+}
+
+/* The links' folder goes with what is in it. */
+static int leftovers_clear(const char *pin_dir, struct diags *diags)
+{
+	int err = pins_clear(pin_dir);
+
+	if (err)
+		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+			 "cannot remove what a start or a detach that never ended has left: %s",
+			 strerror(-err));
+	return err ? err : pin_dir_make(pin_dir, diags);
 }
 
 int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
@@ -391,7 +405,9 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 			 abi, SL_ABI);
 		return -EPROTO;
 	}
-	err = doors_load(pin_dir, settings, diags);
+	err = is_new ? leftovers_clear(pin_dir, diags) : 0;
+	if (!err)
+		err = doors_load(pin_dir, settings, diags);
 	if (err)
 		return err;
 	if (is_new)

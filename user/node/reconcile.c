@@ -83,7 +83,7 @@ static int active_restore(struct reconcile *reconcile)
 	uint32_t word = kernel_active(node->kernel);
 	int err = 0;
 
-	if (word == node->active && kernel_obeyed(node->kernel) == node->active)
+	if (word == node->active && kernel_is_hot(node->kernel, word))
 		return 0;
 	if (is_bare)
 		difference(reconcile, "the data plane held no revision; %u is the active one",
