@@ -154,21 +154,26 @@ static int active_choose(struct node *node, void *parent, const struct candidate
 	return err;
 }
 
-/* Somebody may have flipped the kernel by hand, or we died between the flip and the pointer. */
-static int disk_follow(struct node *node, uint32_t disk, struct diags *diags)
+/*
+ * Somebody may have flipped the kernel by hand, or we died between the flip and the pointer. A disk
+ * that takes nothing more must not stand in the way of a rollback, which needs none: the kernel's
+ * word counts, and whoever opens the node next tries again.
+ */
+static void disk_follow(struct node *node, uint32_t disk, struct diags *diags)
 {
 	int err;
 
 	if (node->active == disk || !node->active)
-		return 0;
-	diag_add(diags, DIAG_NOTE, NULL, 0, 0, NULL,
-		 "revision %u is active; the state folder said %u and now follows", node->active,
-		 disk);
+		return;
 	err = store_set_active(node->store, node->active, node->previous);
-	if (err)
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "cannot write the active revision: %s", strerror(-err));
-	return err;
+	if (!err)
+		diag_add(diags, DIAG_NOTE, NULL, 0, 0, NULL,
+			 "revision %u is active; the state folder said %u and now follows",
+			 node->active, disk);
+	else
+		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+			 "the state folder cannot note that revision %u is active: %s",
+			 node->active, strerror(-err));
 }
 
 static int active_find(struct node *node, enum node_mode mode, struct diags *diags)
@@ -199,7 +204,7 @@ static int active_find(struct node *node, enum node_mode mode, struct diags *dia
 	if (!err)
 		err = node_take(node, &revision, revision.number == disk ? previous : disk);
 	if (!err && mode == NODE_WRITE)
-		err = disk_follow(node, disk, diags);
+		disk_follow(node, disk, diags);
 	return err;
 }
 

@@ -83,6 +83,10 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 	if (store->lock >= 0)
 		return 0;
 	fd = openat(store->dir, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Made read-only by a failing disk, the folder can still be locked, and a rollback needs no
+	 * more than that. */
+	if (fd < 0 && errno == EROFS)
+		fd = openat(store->dir, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return store_complain(store, diags, LOCK_FILE, -errno, "cannot lock");
 	err = lock_wait(fd, timeout_ms);
