@@ -366,6 +366,7 @@ static void empty_without_share(struct world *w)
 static void all_zero(struct world *w)
 {
 	w->destinations[0].weight = w->destinations[1].weight = 0;
+	w->services[1].vip_count = 0;
 }
 
 static void same_version_twice(struct world *w)
@@ -551,10 +552,9 @@ static const struct {
 	{ "a version without endpoints and without a share is no warning", empty_without_share,
 	 PLAN(V1 HOST "|v2|80/tcp:\n", " any (http[0]) v1*90 v2*0\n"),
 	 RATINGS_EMPTY },
-	{ "weights of 0 alone refuse", all_zero,
-	 PLAN(V1 V2, " any (http[0]) v1*0 v2*0\n"),
-	 WARNING "every weight of the rule http[0] is 0: what it matches is refused\n"
-	  RATINGS_EMPTY },
+	{ "weights of 0 alone are an error, also without an address", all_zero, "",
+	 "error: reviews.default: every weight of rule 1 is 0; at least one must be above 0\n"
+	 WARNING "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
 	{ "weights of a version that is named twice add up", same_version_twice,
 	 PLAN(V1 V2, " any (http[0]) v1*180 v2*20\n"),
 	 RATINGS_EMPTY },

@@ -291,6 +291,27 @@ static void services_unite(struct builder *builder)
 	plan->service_count = kept;
 }
 
+/*
+ * A rule whose weights are all 0 says nothing: Istio has no such thing, and a revision with it could
+ * not be read again. Looked for in rules of every service, also of those without an address yet.
+ */
+static void weights_check(const struct builder *builder, const struct service *service)
+{
+	_cleanup_talloc_ char *title = service_title(builder->scratch, service);
+
+	for (size_t i = 0; i < service->rule_count; i++) {
+		const struct rule *rule = &service->rules[i];
+		uint64_t sum = 0;
+
+		for (size_t d = 0; d < rule->destination_count; d++)
+			sum += rule->destinations[d].weight;
+		if (!sum)
+			diag_add(builder->diags, DIAG_ERROR, NULL, 0, 0, "",
+				 "%s: every weight of rule %zu is 0; at least one must be above 0",
+				 title ? title : service->host, i + 1);
+	}
+}
+
 int plan_build(void *parent, const struct model *model, const struct inventory *inventory,
 	       struct diags *diags, struct plan **ret_plan)
 {
@@ -308,6 +329,7 @@ int plan_build(void *parent, const struct model *model, const struct inventory *
 	if (!scratch || !plan || members_prepare(&builder))
 		return -ENOMEM;
 	for (size_t i = 0; i < model->service_count; i++) {
+		weights_check(&builder, &model->services[i]);
 		if (service_build(&builder, &model->services[i]))
 			return -ENOMEM;
 	}

@@ -288,13 +288,6 @@ static void split_warn(const struct builder *builder, const struct split_request
 		diag_add(builder->diags, DIAG_ERROR, NULL, 0, 0, "",
 			 "%s: the rule %s splits between %zu versions; at most %u are allowed",
 			 service, request->name, split->count, SPLIT_VERSIONS_MAX);
-	for (size_t i = 0; i < split->count; i++) {
-		if (split->weights[i])
-			return;
-	}
-	diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
-		 "%s: every weight of the rule %s is 0: what it matches is refused", service,
-		 request->name);
 }
 
 int split_intern(struct builder *builder, const struct split_request *request,
