@@ -84,6 +84,13 @@ static __always_inline void *view_at(const struct view *view, __u32 offset, __u3
 	return at + size > view->data_end ? 0 : at;
 }
 
+/* The same, but inside the IP packet: what follows it in the frame is padding, whatever it looks like. */
+static __always_inline void *packet_at(const struct view *view, const struct pkt *pkt, __u32 offset,
+				       __u32 size)
+{
+	return offset + size > pkt->l3 + pkt->ip_len ? 0 : view_at(view, offset, size);
+}
+
 /* A walk over IPv6 extension headers: where it stands and what comes next. */
 struct walk {
 	__u32 fragment_id;
@@ -104,7 +111,8 @@ static __always_inline void walk_fragment(struct walk *walk, const __u8 *header)
 }
 
 /* To the transport. Returns a verdict to pass by, or -1 with protocol and place set. */
-static __always_inline int walk_extensions(const struct view *view, struct walk *walk)
+static __always_inline int walk_extensions(const struct view *view, const struct pkt *pkt,
+					   struct walk *walk)
 {
 #pragma unroll
 	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
@@ -119,7 +127,7 @@ static __always_inline int walk_extensions(const struct view *view, struct walk 
 		default:
 			return -1;
 		}
-		header = view_at(view, walk->at, 8);
+		header = packet_at(view, pkt, walk->at, 8);
 		if (!header)
 			return SL_pass_truncated;
 		/* Segments left: the destination is not yet the final one. */
@@ -140,7 +148,7 @@ static __always_inline int walk_extensions(const struct view *view, struct walk 
 
 static __always_inline int parse_ports(const struct view *view, struct pkt *pkt, __u32 offset)
 {
-	__be16 *ports = view_at(view, offset, 8);
+	__be16 *ports = packet_at(view, pkt, offset, 8);
 
 	if (!ports)
 		return SL_pass_truncated;
@@ -153,12 +161,14 @@ static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
 {
 	if (pkt->protocol == IPPROTO_TCP) {
 		/* All twenty bytes: flags and checksum must be in reach before anything is decided. */
-		struct tcphdr *tcp = view_at(view, pkt->l4, sizeof(*tcp));
+		struct tcphdr *tcp = packet_at(view, pkt, pkt->l4, sizeof(*tcp));
 
 		if (!tcp)
 			return SL_pass_truncated;
 		pkt->tcp_flags = ((__u8 *)tcp)[13];
 		pkt->l4_len = (((__u8 *)tcp)[12] & 0xf0) >> 2;
+		if (pkt->l4_len < sizeof(*tcp) || pkt->l4 + pkt->l4_len > pkt->l3 + pkt->ip_len)
+			return SL_pass_truncated;
 	} else if (pkt->protocol == IPPROTO_UDP) {
 		pkt->l4_len = 8;
 	} else {
@@ -173,7 +183,7 @@ static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
  */
 static __always_inline int parse_quoted4(const struct view *view, struct pkt *pkt)
 {
-	struct iphdr *ip = view_at(view, pkt->in_l3, sizeof(*ip));
+	struct iphdr *ip = packet_at(view, pkt, pkt->in_l3, sizeof(*ip));
 
 	if (!ip)
 		return SL_pass_truncated;
@@ -188,7 +198,7 @@ static __always_inline int parse_quoted4(const struct view *view, struct pkt *pk
 
 static __always_inline int parse_quoted6(const struct view *view, struct pkt *pkt)
 {
-	struct ipv6hdr *ip = view_at(view, pkt->in_l3, sizeof(*ip));
+	struct ipv6hdr *ip = packet_at(view, pkt, pkt->in_l3, sizeof(*ip));
 	struct walk walk = {};
 	int verdict;
 
@@ -200,7 +210,7 @@ static __always_inline int parse_quoted6(const struct view *view, struct pkt *pk
 	__builtin_memcpy(pkt->daddr, &ip->saddr, 16);
 	walk.protocol = ip->nexthdr;
 	walk.at = pkt->in_l3 + sizeof(*ip);
-	verdict = walk_extensions(view, &walk);
+	verdict = walk_extensions(view, pkt, &walk);
 	if (verdict >= 0 || walk.kind == PKT_FRAGMENT)
 		return verdict == SL_pass_truncated ? verdict : SL_pass_icmp;
 	pkt->protocol = walk.protocol;
@@ -210,7 +220,7 @@ static __always_inline int parse_quoted6(const struct view *view, struct pkt *pk
 
 static __always_inline int parse_icmp(const struct view *view, struct pkt *pkt)
 {
-	struct icmp_header *icmp = view_at(view, pkt->l4, sizeof(*icmp));
+	struct icmp_header *icmp = packet_at(view, pkt, pkt->l4, sizeof(*icmp));
 	int verdict;
 
 	if (!icmp)
@@ -294,9 +304,11 @@ static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
 	pkt->ttl = ip->hop_limit;
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	pkt->ip_len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	if (!ip->payload_len && view->length > 0xffff) /* BIG TCP, as above */
+		pkt->ip_len = view->length - pkt->l3;
 	walk.protocol = ip->nexthdr;
 	walk.at = pkt->l3 + sizeof(*ip);
-	verdict = walk_extensions(view, &walk);
+	verdict = walk_extensions(view, pkt, &walk);
 	pkt->protocol = walk.protocol;
 	pkt->l4 = walk.at;
 	pkt->kind = walk.kind;

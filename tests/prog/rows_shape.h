@@ -238,7 +238,49 @@ static void lying_lengths(struct trial *trial)
 	}
 }
 
+/* A byte or two of a packet changed: it passes, untouched, by one verdict. */
+static void lies(struct trial *trial, struct wire wire, __u32 at, __u16 value, bool is_word)
+{
+	struct run *run = &trial->run;
+
+	run->in_len = wire_build(&wire, run->in);
+	if (is_word)
+		put16(run->in + at, value);
+	else
+		run->in[at] = value;
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_pass_truncated, trial->door);
+	step_wants(trial, run->out_len == run->in_len && !memcmp(run->in, run->out, run->in_len),
+		   "the frame untouched");
+}
+
+static void headers_in_padding(struct trial *trial)
+{
+	struct wire segment = tcp(trial, ACK), datagram = udp(trial);
+	__u32 at = ETH_HLEN + (trial->family == 4 ? 2 : 4), header = trial->family == 4 ? 20 : 0;
+
+	world_one(trial, EP_A);
+	lies(trial, datagram, at, header, true);
+	lies(trial, datagram, at, header + 7, true);
+	lies(trial, segment, at, header + 8, true);
+	lies(trial, segment, at, header + 19, true);
+}
+
+static void lying_tcp(struct trial *trial)
+{
+	struct wire segment = tcp(trial, ACK);
+	__u32 at = ETH_HLEN + (trial->family == 4 ? 20 : 40) + 12;
+
+	world_one(trial, EP_A);
+	for (__u16 words = 0; words < 5; words++)
+		lies(trial, segment, at, words << 4, false);
+	segment.payload = 39;
+	lies(trial, segment, at, 15 << 4, false);
+}
+
 static const struct row rows_shape[] = {
+	{ "a header behind the IP packet's end is padding", headers_in_padding, DOORS_IN, V46 },
+	{ "a TCP header that lies about its length passes", lying_tcp, DOORS_IN, V46 },
 	{ "a connection in a VLAN keeps its tag", in_vlan, DOORS_IN, V46 },
 	{ "a connection in QinQ keeps both tags", in_qinq, DOORS_IN, V46 },
 	{ "IPv4 options, IPv6 hop-by-hop and destination options are stepped over", with_options,
