@@ -127,6 +127,8 @@ static __always_inline int walk_extensions(const struct view *view, const struct
 		default:
 			return -1;
 		}
+		if (i == IPV6_EXTENSIONS)
+			return SL_pass_protocol;
 		header = packet_at(view, pkt, walk->at, 8);
 		if (!header)
 			return SL_pass_truncated;

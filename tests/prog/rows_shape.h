@@ -278,9 +278,32 @@ static void lying_tcp(struct trial *trial)
 	lies(trial, segment, at, 15 << 4, false);
 }
 
+/* Six destination options, and then what would be a later fragment of a flow. */
+static void many_extensions(struct trial *trial)
+{
+	struct run *run = &trial->run;
+	struct wire wire = cut(udp(trial), 2, 0xbeef);
+	__u8 *ip = run->in + ETH_HLEN;
+
+	world_one(trial, EP_A);
+	opened(trial, cut(udp(trial), 1, 0xbeef));
+	run->in_len = wire_build(&wire, run->in) + 6 * 8;
+	memmove(ip + 40 + 6 * 8, ip + 40, run->in_len - ETH_HLEN - 40 - 6 * 8);
+	memset(ip + 40, 0, 6 * 8);
+	for (int i = 0; i < 6; i++)
+		ip[40 + i * 8] = i < 5 ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
+	ip[6] = IPPROTO_DSTOPTS;
+	put16(ip + 4, get16(ip + 4) + 6 * 8);
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_pass_protocol, trial->door);
+	step_wants(trial, !memcmp(run->in, run->out, run->in_len), "the frame untouched");
+}
+
 static const struct row rows_shape[] = {
 	{ "a header behind the IP packet's end is padding", headers_in_padding, DOORS_IN, V46 },
 	{ "a TCP header that lies about its length passes", lying_tcp, DOORS_IN, V46 },
+	{ "more than six extension headers pass, whatever the next", many_extensions, DOORS_IN,
+	  V6 },
 	{ "a connection in a VLAN keeps its tag", in_vlan, DOORS_IN, V46 },
 	{ "a connection in QinQ keeps both tags", in_qinq, DOORS_IN, V46 },
 	{ "IPv4 options, IPv6 hop-by-hop and destination options are stepped over", with_options,
