@@ -181,7 +181,7 @@ static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
 
 /*
  * The quoted packet of an ICMP error was sent by the one whom the error goes to, so its tuple turned round is the
- * tuple of what that host receives: the key under which a flow is found.
+ * tuple of what that host receives: the key under which a flow is found. An error to anybody else is not one of ours.
  */
 static __always_inline int parse_quoted4(const struct view *view, struct pkt *pkt)
 {
@@ -190,6 +190,8 @@ static __always_inline int parse_quoted4(const struct view *view, struct pkt *pk
 	if (!ip)
 		return SL_pass_truncated;
 	if (ip->version != 4 || ip->ihl < 5 || (ip->frag_off & bpf_htons(0x1fff)))
+		return SL_pass_icmp;
+	if (ip->saddr != pkt->daddr[0])
 		return SL_pass_icmp;
 	pkt->saddr[0] = ip->daddr;
 	pkt->daddr[0] = ip->saddr;
@@ -207,6 +209,10 @@ static __always_inline int parse_quoted6(const struct view *view, struct pkt *pk
 	if (!ip)
 		return SL_pass_truncated;
 	if (ip->version != 6)
+		return SL_pass_icmp;
+	__builtin_memcpy(pkt->saddr, &ip->saddr, 16);
+	if ((pkt->saddr[0] ^ pkt->daddr[0]) | (pkt->saddr[1] ^ pkt->daddr[1]) |
+	    (pkt->saddr[2] ^ pkt->daddr[2]) | (pkt->saddr[3] ^ pkt->daddr[3]))
 		return SL_pass_icmp;
 	__builtin_memcpy(pkt->saddr, &ip->daddr, 16);
 	__builtin_memcpy(pkt->daddr, &ip->saddr, 16);

@@ -147,6 +147,19 @@ static void errors_about_fragments(struct trial *trial)
 	stack_sends(trial, exceeded(error), SL_pass_icmp, exceeded(error));
 }
 
+static void errors_gone_astray(struct trial *trial)
+{
+	struct wire first = udp(trial), got = to_endpoint(first, EP_A);
+	struct wire reply = answer_to(trial, first, EP_A, 0), seen = to_client(reply), error;
+
+	world_one(trial, EP_A);
+	opened(trial, first);
+	error = error_about(trial, LINK_CLIENT, ROUTER, VIP_OTHER, &seen);
+	client_passes(trial, error, SL_pass_icmp);
+	error = error_about(trial, LINK_ENDPOINT, ROUTER, FRIEND, &got);
+	stack_sends(trial, error, SL_pass_icmp, error);
+}
+
 static void errors_of_others(struct trial *trial)
 {
 	struct wire sent = udp(trial), inner, error;
@@ -186,4 +199,6 @@ static const struct row rows_error[] = {
 	{ "an ICMP error about a first fragment finds its flow, about a later one passes",
 	  errors_about_fragments, DOORS_IN, V46 },
 	{ "ICMP about nothing of ours passes", errors_of_others, DOORS_IN, V46 },
+	{ "an ICMP error to anybody but the quoted packet's sender passes", errors_gone_astray,
+	  DOORS_IN, V46 },
 };
