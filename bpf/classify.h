@@ -312,16 +312,17 @@ static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
 		flow = 0;
 	if (flow && flow->flags & SL_FLOW_REPLY)
 		return classify_reply(pkt, flow, door, decision, ret_known);
-	if (door == SL_DOOR_OUT)
-		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	/* A SYN decides anew: the port may be used again, and the weights may have moved (promise 7). */
 	*ret_known = flow;
-	if (flow && !(pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
-		      (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN))
+	if (flow && door != SL_DOOR_OUT &&
+	    !(pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
+	      (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN))
 		return decide(decision, ACT_TO_ENDPOINT, 0);
 	if (pkt->kind == PKT_ICMP)
 		return decide(decision, ACT_PASS, SL_pass_icmp);
 	if (pkt->kind == PKT_FRAGMENT)
 		return decide(decision, ACT_PASS, SL_pass_fragment);
+	if (door == SL_DOOR_OUT)
+		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	return classify_new(pkt, decision);
 }

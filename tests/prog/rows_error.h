@@ -160,6 +160,16 @@ static void errors_gone_astray(struct trial *trial)
 	stack_sends(trial, error, SL_pass_icmp, error);
 }
 
+static void unknown_on_the_way_out(struct trial *trial)
+{
+	struct wire first = udp(trial), got = to_endpoint(first, EP_A), later = cut(first, 2, 9);
+	struct wire error = error_about(trial, LINK_ENDPOINT, ROUTER, CLIENT, &got);
+
+	world_one(trial, EP_A);
+	stack_sends(trial, error, SL_pass_icmp, error);
+	stack_sends(trial, later, SL_pass_fragment, later);
+}
+
 static void errors_of_others(struct trial *trial)
 {
 	struct wire sent = udp(trial), inner, error;
@@ -201,4 +211,6 @@ static const struct row rows_error[] = {
 	{ "ICMP about nothing of ours passes", errors_of_others, DOORS_IN, V46 },
 	{ "an ICMP error to anybody but the quoted packet's sender passes", errors_gone_astray,
 	  DOORS_IN, V46 },
+	{ "the way out passes unknown ICMP errors and fragments by their own names",
+	  unknown_on_the_way_out, DOORS_IN, V46 },
 };
