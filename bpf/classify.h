@@ -216,6 +216,13 @@ static __always_inline int pick(const struct pkt *pkt, const struct sl_split *sp
 	return decide(decision, ACT_TO_ENDPOINT, 0);
 }
 
+/* A SYN opens; with an RST it opens nothing (RFC 9293, 3.10.7: the RST is looked at first). */
+static __always_inline int is_opening(const struct pkt *pkt)
+{
+	return pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
+	       (pkt->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN;
+}
+
 /*
  * A packet that no flow claims: a service's, or not ours. Global, as are all the larger steps: the verifier then judges
  * each once for any input, and not again for every path that leads to it.
@@ -236,10 +243,8 @@ __noinline int classify_new(const struct pkt *pkt, struct decision *decision)
 		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
 	decision->fresh.revision = revision;
-	decision->origin = pkt->protocol == IPPROTO_UDP ||
-					   (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ?
-				   ORIGIN_OPEN :
-				   ORIGIN_ADOPT;
+	decision->origin = pkt->protocol == IPPROTO_UDP || is_opening(pkt) ? ORIGIN_OPEN :
+									     ORIGIN_ADOPT;
 	split_find(pkt, service, &split);
 	if (split.flags & SL_SPLIT_NONE)
 		return decide(decision, ACT_REFUSE, SL_refuse_no_rule);
@@ -314,9 +319,7 @@ static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
 		return classify_reply(pkt, flow, door, decision, ret_known);
 	/* A SYN decides anew: the port may be used again, and the weights may have moved (promise 7). */
 	*ret_known = flow;
-	if (flow && door != SL_DOOR_OUT &&
-	    !(pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
-	      (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN))
+	if (flow && door != SL_DOOR_OUT && !is_opening(pkt))
 		return decide(decision, ACT_TO_ENDPOINT, 0);
 	if (pkt->kind == PKT_ICMP)
 		return decide(decision, ACT_PASS, SL_pass_icmp);

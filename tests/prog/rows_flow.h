@@ -127,6 +127,21 @@ static void moves_to_b(struct trial *trial)
 	world_active(trial->world, 2);
 }
 
+static void reset_opens_nothing(struct trial *trial)
+{
+	struct wire odd = tcp(trial, SYN | RST), other = odd;
+
+	world_one(trial, EP_A);
+	other.sport++;
+	client_sends(trial, other, SL_adopt_stack, to_endpoint(other, EP_A));
+	opens(trial, tcp(trial, SYN), EP_A);
+	moves_to_b(trial);
+	client_sends(trial, odd, SL_forward_stack, to_endpoint(odd, EP_A));
+	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1 &&
+				  stats_of(trial, 1).opened == 0,
+		   "one connection opened and closed");
+}
+
 static void syn_decides_anew(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
@@ -314,6 +329,7 @@ static const struct row rows_flow[] = {
 	  DOORS_IN, V46 },
 	{ "a connection found in its middle is adopted", middle_is_adopted, DOORS_IN, V46 },
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
+	{ "a SYN with RST is an RST", reset_opens_nothing, DOORS_IN, V46 },
 	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN,
 	  V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
