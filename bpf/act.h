@@ -118,14 +118,14 @@ __noinline int flow_begin(const struct pkt *pkt, struct decision *decision, __u6
 	if (decision->origin == ORIGIN_ADOPT)
 		fresh->flags |= SL_FLOW_ADOPTED;
 	old = flow_find(pkt);
-	if (old && !(old->flags & SL_FLOW_CLOSED)) {
+	if (old && !(old->flags & (SL_FLOW_CLOSED | SL_FLOW_ADOPTED))) {
 		/* The same SYN once more: one connection, its handshake measured from the first. */
 		again = old->endpoint == fresh->endpoint && old->version == fresh->version &&
 			!(old->flags & SL_FLOW_ANSWERED) && pkt->protocol == IPPROTO_TCP;
 		before = stats_of(old->version);
 		if (again)
 			fresh->opened_ns = old->opened_ns;
-		else if (before && !(old->flags & SL_FLOW_ADOPTED))
+		else if (before)
 			before->closed++;
 	}
 	if (old && old->endpoint != fresh->endpoint)

@@ -142,6 +142,20 @@ static void reset_opens_nothing(struct trial *trial)
 		   "one connection opened and closed");
 }
 
+static void syn_over_adopted(struct trial *trial)
+{
+	struct wire ack = tcp(trial, ACK), rst = tcp(trial, RST);
+
+	world_one(trial, EP_A);
+	client_sends(trial, ack, SL_adopt_stack, to_endpoint(ack, EP_A));
+	opens(trial, tcp(trial, SYN), EP_A);
+	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 0,
+		   "opened");
+	client_sends(trial, rst, SL_forward_stack, to_endpoint(rst, EP_A));
+	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1,
+		   "and closed");
+}
+
 static void syn_decides_anew(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
@@ -330,6 +344,7 @@ static const struct row rows_flow[] = {
 	{ "a connection found in its middle is adopted", middle_is_adopted, DOORS_IN, V46 },
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
 	{ "a SYN with RST is an RST", reset_opens_nothing, DOORS_IN, V46 },
+	{ "a SYN over an adopted flow is a new connection", syn_over_adopted, DOORS_IN, V46 },
 	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN,
 	  V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
