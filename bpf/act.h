@@ -242,7 +242,8 @@ static __always_inline int act_rewrite(door_ctx *ctx, const struct pkt *pkt,
 		return door_up(ctx);
 	}
 
-	if (pkt->first_fragment)
+	/* Not of an ICMP error: the ports in `pkt` are those of the packet that it quotes. */
+	if (pkt->first_fragment && pkt->kind == PKT_WHOLE)
 		fragment_remember(pkt);
 	if (known)
 		flow_book(pkt, known, door, now, is_dst);

@@ -170,6 +170,24 @@ static void unknown_on_the_way_out(struct trial *trial)
 	stack_sends(trial, later, SL_pass_fragment, later);
 }
 
+/* The ports in an ICMP error are those of another packet, which has no such fragments. */
+static void first_fragment_of_error(struct trial *trial)
+{
+	struct wire first = udp(trial), reply = answer_to(trial, first, EP_A, 0),
+		    seen = to_client(reply), later = cut(first, 2, 0xbeef), error;
+	struct run *run = &trial->run;
+
+	world_one(trial, EP_A);
+	opened(trial, first);
+	error = error_about(trial, LINK_CLIENT, ROUTER, VIP, &seen);
+	error.id = 0xbeef;
+	run->in_len = wire_build(&error, run->in);
+	put16(run->in + ETH_HLEN + 6, 0x2000);
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_icmp_stack, trial->door);
+	client_passes(trial, later, SL_pass_fragment);
+}
+
 static void errors_of_others(struct trial *trial)
 {
 	struct wire sent = udp(trial), inner, error;
@@ -213,4 +231,6 @@ static const struct row rows_error[] = {
 	  DOORS_IN, V46 },
 	{ "the way out passes unknown ICMP errors and fragments by their own names",
 	  unknown_on_the_way_out, DOORS_IN, V46 },
+	{ "an ICMP error's first fragment leaves no ports behind", first_fragment_of_error,
+	  DOORS_IN, V4 },
 };
