@@ -117,13 +117,21 @@ static __always_inline long flow_remember(const struct pkt *pkt, const struct sl
 	return flow_put(&key, pkt->family, flow);
 }
 
-/* The reply entry of a connection that a SYN has given to another endpoint. */
+/*
+ * The reply entry of a connection that a SYN has given to another endpoint; unless it is another connection's by now:
+ * the same client port talks to a second service, which has the same endpoint.
+ */
 static __always_inline void flow_forget_reply(const struct pkt *pkt, const struct sl_flow *flow)
 {
+	struct sl_flow *reply;
 	union flow_key key;
 
 	flow_reply_key(&key, pkt, flow);
-	flow_drop(&key, pkt->family);
+	reply = flow_get(&key, pkt->family);
+	if (reply && reply->flags & SL_FLOW_REPLY && reply->port == pkt->dport &&
+	    reply->peer[0] == pkt->daddr[0] && reply->peer[1] == pkt->daddr[1] &&
+	    reply->peer[2] == pkt->daddr[2] && reply->peer[3] == pkt->daddr[3])
+		flow_drop(&key, pkt->family);
 }
 
 /*

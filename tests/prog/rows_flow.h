@@ -156,6 +156,26 @@ static void syn_over_adopted(struct trial *trial)
 		   "and closed");
 }
 
+/* The later has the endpoint's replies, and keeps them when the earlier goes elsewhere. */
+static void two_services_one_endpoint(struct trial *trial)
+{
+	struct wire syn = tcp(trial, SYN), other = syn,
+		    reply = answer_to(trial, syn, EP_A, SYN | ACK), out = to_client(reply);
+	struct sl_service service = {};
+	__u32 endpoint = world_endpoint(trial->world, trial->family, EP_A, EP_PORT);
+
+	service.otherwise =
+		world_split_one(trial->world, world_version(trial->world, &endpoint, 1));
+	world_service(trial->world, trial->family, IPPROTO_TCP, VIP_PORT, service);
+	world_service(trial->world, trial->family, IPPROTO_TCP, VIP_PORT + 1, service);
+	other.dport = out.sport = VIP_PORT + 1;
+	opens(trial, syn, EP_A);
+	opens(trial, other, EP_A);
+	moves_to_b(trial);
+	opens(trial, syn, EP_B);
+	stack_sends(trial, reply, SL_reply_stack, out);
+}
+
 static void syn_decides_anew(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
@@ -345,6 +365,8 @@ static const struct row rows_flow[] = {
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
 	{ "a SYN with RST is an RST", reset_opens_nothing, DOORS_IN, V46 },
 	{ "a SYN over an adopted flow is a new connection", syn_over_adopted, DOORS_IN, V46 },
+	{ "a flow that moves away takes no other flow's replies with it",
+	  two_services_one_endpoint, DOORS_IN, V46 },
 	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN,
 	  V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
