@@ -165,14 +165,18 @@ static __always_inline long refuse_udp6(door_ctx *ctx, const struct pkt *pkt)
 	return door_store_slow(ctx, pkt->l3 + sizeof(struct ipv6hdr), &out, sizeof(out));
 }
 
-/* Is this an address that nobody may be answered at? (RFC 1122, 3.2.2; RFC 4443, 2.4) */
+/*
+ * Is this an address that nobody may be answered at? Multicast, reserved and broadcast, loopback, none. (RFC 1122,
+ * 3.2.2; RFC 4443, 2.4)
+ */
 static __always_inline int is_unanswerable(const struct pkt *pkt)
 {
+	__u8 first = bpf_ntohl(pkt->saddr[0]) >> 24;
+
 	if (pkt->family == 6)
-		return (pkt->saddr[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000) ||
-		       !(pkt->saddr[0] | pkt->saddr[1] | pkt->saddr[2] | pkt->saddr[3]);
-	return (pkt->saddr[0] & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) ||
-	       pkt->saddr[0] == 0xffffffff || !pkt->saddr[0];
+		return first == 0xff || !(pkt->saddr[0] | pkt->saddr[1] | pkt->saddr[2] |
+					  (pkt->saddr[3] & ~bpf_htonl(1)));
+	return first >= 224 || first == 127 || !pkt->saddr[0];
 }
 
 /* Turns the packet into its refusal. Non-zero: nothing may be sent, or REFUSE_NO_ROOM. */

@@ -288,6 +288,10 @@ static void nobody_answers(struct trial *trial)
 	client_drops(trial, rst, SL_drop_refused);
 	group.src = GROUP;
 	client_drops(trial, group, SL_drop_refused);
+	group.src = LOOPBACK;
+	client_drops(trial, group, SL_drop_refused);
+	group.src = RESERVED;
+	client_drops(trial, group, SL_drop_refused);
 	broken.src = STRANGER;
 	refuses_udp(trial, broken, SL_refuse_empty);
 }
@@ -382,7 +386,8 @@ static const struct row rows_split[] = {
 	{ "an empty version answers UDP with port unreachable", empty_unreachable, DOORS_IN, V46 },
 	{ "no rule that matches is the same refusal with its own verdict", no_rule_refuses,
 	  DOORS_IN, V46 },
-	{ "an RST and a multicast source are never answered", nobody_answers, DOORS_IN, V46 },
+	{ "an RST, and a source that is no host, are never answered", nobody_answers, DOORS_IN,
+	  V46 },
 	{ "XDP leaves a refusal to tc where it cannot send", refusal_is_left_to_tc,
 	  1 << SL_DOOR_XDP, V46 },
 	{ "a live flow outlives its version's last endpoint", live_flow_outlives_its_version,

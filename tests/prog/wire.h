@@ -33,6 +33,8 @@ enum who {
 	EP_SLOW,   /* on a link that takes no XDP frames */
 	EP_PLAIN,  /* on a link without doors */
 	ROUTER,    /* between the node and an endpoint, or the client */
+	LOOPBACK,  /* these two are nobody's on a wire */
+	RESERVED,
 	WHO_COUNT
 };
 
@@ -51,6 +53,8 @@ static const char *const wire_addresses[WHO_COUNT][2] = {
 	[EP_SLOW] = { "10.0.1.11", "fd00:1::11" },
 	[EP_PLAIN] = { "10.0.2.11", "fd00:2::11" },
 	[ROUTER] = { "198.51.100.1", "2001:db8:7::1" },
+	[LOOPBACK] = { "127.0.0.1", "::1" },
+	[RESERVED] = { "240.0.0.1", "::" },
 };
 
 struct wire {
