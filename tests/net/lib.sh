@@ -13,6 +13,7 @@
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BUILD:-$root/build}
+bin=$build # build/san has the same programs with sanitizers
 tools=$build/tests/net
 vip4=10.96.0.10 vip6=fd96::10
 legs="c1:1 c2:2 s1:11 s2:12 s3:13 s4:14"
@@ -141,7 +142,7 @@ wait_for() { # WHAT COMMAND...: up to ten seconds
 
 # --- Sluice on the node ---
 
-sluice() { in_ns node "$build/sluice" --state "$state" --pins "$pins" "$@"; }
+sluice() { in_ns node "$bin/sluice" --state "$state" --pins "$pins" "$@"; }
 
 agent_says_ready() { [ "$(grep -c 'ready, ' "$tmp/agent.log")" -gt "$1" ]; }
 
@@ -150,7 +151,7 @@ agent_start() { # OPTION...
 
 	touch "$tmp/agent.log"
 	before=$(grep -c 'ready, ' "$tmp/agent.log")
-	start node "$build/sluiced" --device 'n_*' --door "$door" --state "$state" --pins "$pins" \
+	start node "$bin/sluiced" --device 'n_*' --door "$door" --state "$state" --pins "$pins" \
 		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@" >>"$tmp/agent.log" 2>&1
 	agent=$!
 	if ! wait_for "the agent" agent_says_ready "$before"; then
@@ -165,7 +166,7 @@ agent_end() { # SIGNAL
 	pids=${pids/ $agent/}
 }
 
-detach() { in_ns node "$build/sluiced" --detach --state "$state" --pins "$pins" 2>>"$tmp/agent.log"; }
+detach() { in_ns node "$bin/sluiced" --detach --state "$state" --pins "$pins" 2>>"$tmp/agent.log"; }
 
 # The service reviews.test with weights for v1, v2 and v3; LABELS of the fourth argument replace the endpoints.
 entry() { # [ENDPOINTS [ANNOTATIONS]]

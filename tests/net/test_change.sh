@@ -52,16 +52,16 @@ one_flip() {
 		two=$(active) || return 1
 	is "revisions of a hundred services" $((one + 1)) "$two" || return 1
 	from=v2
-	for ((turn = 0; turn < 12; turn++)); do
+	for ((turn = 0; turn < 8; turn++)); do
 		[ "$from" = v2 ] && to=v1 || to=v2
-		start c1 "$tools/client" open --to 10.97.0.0 --targets 100 --port 80 --count 3000 --concurrency 1 \
+		start c1 "$tools/client" open --to 10.97.0.0 --targets 100 --port 80 --count 2000 --rate 1800 --concurrency 1 \
 			--list >"$tmp/answer"
 		local reader=$!
 
 		sleep 0.1
 		[ "$to" = v1 ] && flip_by_hand "$one" || sluice rollback --to "$two" >"$tmp/rollback" || return 1
 		wait "$reader"
-		is "connections" 3000 "$(field ok)" && is "versions in the order of asking" "$from $to " "$(versions_in_order)" ||
+		is "connections" 2000 "$(field ok)" && is "versions in the order of asking" "$from $to " "$(versions_in_order)" ||
 			return 1
 		from=$to
 	done

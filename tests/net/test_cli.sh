@@ -3,6 +3,10 @@
 # The command line on a live node: exit codes, the lock, history, files that were torn.
 . "$(dirname "$0")/lib.sh"
 
+# With sanitizers, where they are built: their complaint ends a command with an exit code that no row wants.
+[ ! -x "$build/san/sluice" ] || bin=$build/san
+export ASAN_OPTIONS=exitcode=66 UBSAN_OPTIONS=exitcode=66 LSAN_OPTIONS=exitcode=66
+
 exits() { # CODE WORD-IN-THE-MESSAGE COMMAND...
 	local wanted=$1 word=$2 code=0
 

@@ -107,13 +107,14 @@ killed_commands() {
 	local i command
 
 	for ((i = 0; i < 60; i++)); do
-		nsenter --net="/run/netns/$W-node" "$build/sluice" --state "$state" --pins "$pins" \
+		nsenter --net="/run/netns/$W-node" "$bin/sluice" --state "$state" --pins "$pins" \
 			weight reviews "v1=$((i + 1))" v2=30 v3=20 >"$tmp/killed" 2>&1 &
 		command=$!
 		sleep "0.0$(printf %02d $((i * 7 % 23)))"
 		kill -KILL "$command" 2>"$tmp/kill"
 		wait "$command" 2>"$tmp/kill"
 	done
+	return 0 # and not what the last one ended with
 }
 
 killed_agents() {
@@ -121,7 +122,7 @@ killed_agents() {
 
 	for ((i = 0; i < 12; i++)); do
 		agent_end KILL
-		start node "$build/sluiced" --device 'n_*' --state "$state" --pins "$pins" >>"$tmp/agent.log" 2>&1
+		start node "$bin/sluiced" --device 'n_*' --door "$door" --state "$state" --pins "$pins" >>"$tmp/agent.log" 2>&1
 		agent=$!
 		sleep "0.$(printf %02d $((i * 13 % 29)))"
 	done

@@ -87,7 +87,7 @@ udp_busy() { # VIP
 later() {
 	leg_up c3 3
 	machines="$machines c3:3"
-	wait_for "the door of n_c3" in_ns node bash -c "'$build/sluice' --pins '$pins' --state '$state' status | grep -q n_c3" &&
+	wait_for "the door of n_c3" in_ns node bash -c "'$bin/sluice' --pins '$pins' --state '$state' status | grep -q n_c3" &&
 		weight 50 30 20 &&
 		from=c3 ask open --to "$vip4" --port 80 --count 300 && is "answers through a later interface" 300 "$(field ok)" &&
 		shares 4.5 50 30 20
