@@ -8,9 +8,9 @@ seconds=${RATE_SECONDS:-20}
 
 flipping() { # VIP
 	hold_start held --to "$1" --port 80 --count 100 || return 1
-	start node "$tools/flipper" "$state" "$pins" reviews 230 "$seconds" >"$tmp/flips"
+	start node "$tools/flipper" "$state" "$pins" reviews 260 "$seconds" >"$tmp/flips"
 	local flipper=$!
-	ask open --to "$1" --port 80 --rate 1500 --for "$seconds" --concurrency 256
+	ask open --to "$1" --port 80 --rate 1200 --for "$seconds" --concurrency 256
 	wait "$flipper" || { cat "$tmp/flips" && return 1; }
 	cp "$tmp/answer" "$tmp/opened"
 	cp "$tmp/flips" "$tmp/answer"
