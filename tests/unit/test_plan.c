@@ -94,6 +94,7 @@ static void world_make(struct world *w)
 					     .destinations = w->destinations,
 					     .destination_count = 2 };
 	w->services[0] = service(OTHER, "ratings", w->vips[0], w->ports[0]);
+	w->services[0].origin = SERVICE_ENTRY; /* ours without a rule */
 	w->services[1] = service(HOST, "reviews", w->vips[1], w->ports[1]);
 	w->services[1].subsets = w->subsets;
 	w->services[1].subset_count = 2;
@@ -170,9 +171,16 @@ static void nothing(struct world *w)
 {
 }
 
+static void no_rules_kube(struct world *w)
+{
+	w->services[1].rule_count = 0;
+	w->services[1].origin = SERVICE_KUBE;
+}
+
 static void no_rules(struct world *w)
 {
 	w->services[1].rule_count = 0;
+	w->services[1].origin = SERVICE_ENTRY;
 }
 
 static void tcp_rule_for_http_port(struct world *w)
@@ -577,6 +585,9 @@ static const struct {
 	{ "a VIP that a service lists twice is one", vip_twice,
 	 PLAN(V1 V2, SPLIT),
 	 RATINGS_EMPTY },
+	{ "a Kubernetes Service without a rule is the node's own business", no_rules_kube,
+	 RATINGS_VERSION RATINGS,
+	 "note: reviews.default: no rule names this Service: left to the node\n" RATINGS_EMPTY },
 	{ "a service with rules and without a VIP", no_vip,
 	 RATINGS_VERSION RATINGS,
 	 WARNING "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },

@@ -227,6 +227,15 @@ static int service_build(struct builder *builder, const struct service *service)
 		service_warn_no_vip(builder, service, door.title);
 		return 0;
 	}
+	/*
+	 * Open until it is ours: a cluster's Services have kube-proxy, and one that is only known by
+	 * name and address would be refused here for want of endpoints. A rule makes it ours.
+	 */
+	if (service->origin == SERVICE_KUBE && !service->rule_count) {
+		diag_add(builder->diags, DIAG_NOTE, NULL, 0, 0, "",
+			 "%s: no rule names this Service: left to the node", door.title);
+		return 0;
+	}
 	door.applies = flags;
 	door.reached = flags + service->rule_count;
 	for (size_t p = 0; p < service->port_count; p++) {

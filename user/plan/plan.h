@@ -63,6 +63,8 @@ struct plan {
 };
 
 /*
+ * A Kubernetes Service becomes ours with its first rule; a ServiceEntry always is.
+ *
  * 0, -ENOMEM, or -EINVAL with errors in diags (two services with one VIP, port and protocol; more
  * than 255 versions in a split; more than 64 rules for one VIP and port). What is only odd (a host
  * nobody defined, a subset without labels, a version without a ready endpoint) is a warning.
