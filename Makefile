@@ -121,19 +121,28 @@ $(B)/tests/net/%: tests/net/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
 
-.PHONY: unit-tests prog-tests net-tools
+# What tests/crash/*.sh uses: one stops a command at a system call, one keeps tables and puts them back.
+CRASH_TOOLS := $(patsubst tests/crash/%.c,$(B)/tests/crash/%,$(wildcard tests/crash/*.c))
+
+$(B)/tests/crash/%: tests/crash/%.c $(B)/libsluice.a
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: unit-tests prog-tests net-tools crash-tools
 unit-tests: $(UNIT_TESTS)
 prog-tests: $(PROG_TESTS)
 net-tools: $(NET_TOOLS)
+crash-tools: $(CRASH_TOOLS)
 
 # Installs what it lacks, builds, runs every level. `make check-root` and `make unit` leave the installing out.
 .PHONY: check check-root unit
 check:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory check-root
-check-root: all unit-tests prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced
+check-root: all unit-tests prog-tests net-tools crash-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)tests/run.sh unit prog net
+	$(Q)tests/run.sh unit prog net crash
 unit: unit-tests
 	$(Q)tests/run.sh unit
 

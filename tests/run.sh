@@ -5,6 +5,7 @@
 #   unit  build/tests/unit/*      no root, with sanitizers
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
+#   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,9 +31,9 @@ built() { # LEVEL
 tests_of() { # LEVEL
 	case $1 in
 	unit | prog) built "$1" ;;
-	net) find "$here/net" -name 'test_*.sh' | sort ;;
+	net | crash) find "$here/$1" -name 'test_*.sh' | sort ;;
 	*)
-		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog and net" >&2
+		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net and crash" >&2
 		exit 2
 		;;
 	esac
@@ -85,7 +86,7 @@ report() {
 	echo
 }
 
-[ $# -gt 0 ] || set -- unit prog net
+[ $# -gt 0 ] || set -- unit prog net crash
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }
