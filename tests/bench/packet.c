@@ -34,18 +34,19 @@ struct spread {
 
 static int target_fd(const struct row *row, __u32 target)
 {
-	const struct bpf_program *floor[][2] = {
-		[T_EMPTY] = { floors->progs.empty_xdp, floors->progs.empty_tc },
-		[T_SEND] = { floors->progs.send_xdp, floors->progs.send_tc },
-		[T_SERVICE] = { floors->progs.service_xdp, floors->progs.service_tc },
-		[T_FLOW] = { floors->progs.flow_xdp, floors->progs.flow_tc },
-		[T_BOTH] = { floors->progs.both_xdp, floors->progs.both_tc },
-		[T_INSERT] = { floors->progs.insert_xdp, floors->progs.insert_tc },
-		[T_FILL] = { floors->progs.fill_xdp, floors->progs.fill_tc },
+	const struct packet_floor *floor = floors[target < T_SLUICE ? row->scene : SCENE_FLOOR];
+	const struct bpf_program *programs[][2] = {
+		[T_EMPTY] = { floor->progs.empty_xdp, floor->progs.empty_tc },
+		[T_SEND] = { floor->progs.send_xdp, floor->progs.send_tc },
+		[T_SERVICE] = { floor->progs.service_xdp, floor->progs.service_tc },
+		[T_FLOW] = { floor->progs.flow_xdp, floor->progs.flow_tc },
+		[T_BOTH] = { floor->progs.both_xdp, floor->progs.both_tc },
+		[T_INSERT] = { floor->progs.insert_xdp, floor->progs.insert_tc },
+		[T_FILL] = { floor->progs.fill_xdp, floor->progs.fill_tc },
 	};
 
 	if (target < T_SLUICE)
-		return bpf_program__fd(floor[target][row->door == TC]);
+		return bpf_program__fd(programs[target][row->door == TC]);
 	return door_fd(&worlds[row->scene], target == T_SLUICE_OUT ? SL_DOOR_OUT : row->door);
 }
 
@@ -58,10 +59,12 @@ static void run_check(const struct row *row, __u32 target, __u32 code)
 		       target < T_SLUICE  ? back :
 					    verdict_code(row->door, row->verdict);
 
-	if (code == wanted && !floors->bss->missed)
+	__u64 missed = target < T_SLUICE ? floors[row->scene]->bss->missed : 0;
+
+	if (code == wanted && !missed)
 		return;
 	fprintf(stderr, "%s: returned %d, not %d, and the floors missed %llu\n", row->id, (int)code,
-		(int)wanted, (unsigned long long)floors->bss->missed);
+		(int)wanted, (unsigned long long)missed);
 	exit(1);
 }
 
@@ -112,12 +115,12 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 static void table_fill(const struct row *row)
 {
 	static bool is_full[SCENE_COUNT];
-	__u32 entries = bpf_map__max_entries(floors->maps.fresh_flows);
+	__u32 entries = bpf_map__max_entries(floors[SCENE_FLOOR]->maps.fresh_flows);
 
 	if (is_full[row->scene])
 		return;
 	is_full[row->scene] = true;
-	if (row->scene != SCENE_FLOOR)
+	if (row->scene >= SCENE_STACK)
 		entries /= 2; /* two entries a connection */
 	run_stream(row, row->target, row->direction, true, entries + entries / 8);
 }
@@ -135,7 +138,7 @@ static void row_warm(const struct row *row, __u32 round)
 		run_stream(row, row->target, row->direction, true, WARM_PACKETS);
 		return;
 	}
-	if (row->scene == SCENE_FLOOR && !round)
+	if (row->scene < SCENE_STACK && !round)
 		run_stream(row, T_FILL, row->direction, false, count);
 	if (row->direction == FROM_LONE)
 		run_stream(row, T_SLUICE, TO_LONE, false, count);
@@ -235,8 +238,10 @@ static struct spread spread_of(const double *values)
 
 /* --- telling --- */
 
-static const char *const scene_titles[SCENE_COUNT] = { "floors", "up the stack", "redirect",
-						       "up the stack", "redirect" };
+static const char *scene_title(enum scene scene)
+{
+	return scene < SCENE_STACK ? "floors" : scene < SCENE_REDIRECT ? "up the stack" : "redirect";
+}
 
 static void row_print(const struct row *row, const struct result *result)
 {
@@ -263,8 +268,8 @@ static void table_print(void)
 
 		if (!results[i].is_chosen)
 			continue;
-		if (strcmp(title, scene_titles[rows[i].scene]) || rows[i].target == T_EMPTY) {
-			title = scene_titles[rows[i].scene];
+		if (strcmp(title, scene_title(rows[i].scene)) || rows[i].target == T_EMPTY) {
+			title = scene_title(rows[i].scene);
 			snprintf(here, sizeof(here), "%s, %s",
 				 rows[i].door == XDP ? "XDP" : "tc", title);
 			printf("\n%s\n", here);
@@ -289,7 +294,7 @@ static json_t *json_row(const struct row *row, const struct result *result)
 	json_t *json = json_pack(
 		"{s:s, s:s, s:s, s:s, s:i, s:s, s:o, s:o, s:o}", "id", row->id, "sentence",
 		row->sentence, "program", row->door == XDP ? "xdp" : "tc", "way",
-		scene_titles[row->scene], "family", row->family, "protocol",
+		scene_title(row->scene), "family", row->family, "protocol",
 		row->protocol == IPPROTO_TCP ? "tcp" : "udp", "flows",
 		row->flows ? json_integer(row->flows) : json_string("always new"), "gross_ns",
 		json_spread(result->gross), "net_ns", json_spread(result->net));

@@ -36,7 +36,9 @@ struct row {
 #define V4_UDP 4, IPPROTO_UDP
 #define V6_TCP 6, IPPROTO_TCP
 #define FLOOR(id, sentence, door, target, flows) \
-	{ id, sentence, door, target, SCENE_FLOOR, V4_TCP, TO_ONE, flows, RETURNS, NULL, 0 }
+	{ id,	  sentence, door,  target,  flows == FLOWS_512K ? SCENE_FLOOR_MANY : SCENE_FLOOR, \
+	  V4_TCP, TO_ONE,   flows, RETURNS, NULL, \
+	  0 }
 #define SLUICE(id, sentence, door, scene, wire, direction, flows, verdict, ...) \
 	{ id,	sentence,  door,  T_SLUICE,	SCENE_##scene, \
 	  wire, direction, flows, SL_##verdict, __VA_ARGS__ }
@@ -59,7 +61,7 @@ static const struct row rows[] = {
 	       "xdp/both", 0.40),
 	SLUICE("xdp/up-64k", "established TCP, 64 Ki flows", XDP, STACK, V4_TCP, TO_ONE, FLOWS_64K,
 	       forward_stack, "xdp/both-64k", 0.60),
-	SLUICE("xdp/up-512k", "established TCP, 512 Ki flows", XDP, STACK, V4_TCP, TO_ONE,
+	SLUICE("xdp/up-512k", "established TCP, 512 Ki flows", XDP, STACK_MANY, V4_TCP, TO_ONE,
 	       FLOWS_512K, forward_stack, "xdp/both-512k", 0),
 	SLUICE("xdp/up-64k-many", "established TCP, 64 Ki flows, 10,000 services", XDP, STACK,
 	       V4_TCP, TO_MANY, FLOWS_64K, forward_stack, "xdp/up-64k", 1.3),
@@ -84,7 +86,7 @@ static const struct row rows[] = {
 	       forward_redirect, "xdp/both", 0.40),
 	SLUICE("xdp/re-64k", "established TCP, 64 Ki flows", XDP, REDIRECT, V4_TCP, TO_ONE,
 	       FLOWS_64K, forward_redirect, "xdp/both-64k", 0.60),
-	SLUICE("xdp/re-512k", "established TCP, 512 Ki flows", XDP, REDIRECT, V4_TCP, TO_ONE,
+	SLUICE("xdp/re-512k", "established TCP, 512 Ki flows", XDP, REDIRECT_MANY, V4_TCP, TO_ONE,
 	       FLOWS_512K, forward_redirect, "xdp/both-512k", 0),
 	SLUICE("xdp/re-udp", "established UDP, one flow", XDP, REDIRECT, V4_UDP, TO_ONE, 1,
 	       forward_redirect, "xdp/re", 0),

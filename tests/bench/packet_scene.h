@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the packets meet: Sluice's doors over maps of the size that the agent makes, filled by hand, and the floors over
- * maps of the same size. Four scenes, because flows that come and flows that stay must not share a table, and packets
- * that go up the stack are those of doors that were loaded so.
+ * maps of the same size. Many scenes, because packets go up the stack by doors that were loaded so, and because what
+ * else lies in a table lengthens its chains: few flows, very many and flows that come without end never share one.
  */
 #pragma once
 #include "packet.h"
@@ -26,9 +26,12 @@
 
 enum scene {
 	SCENE_FLOOR,
-	SCENE_STACK, /* doors that send everything up the stack */
+	SCENE_FLOOR_MANY, /* for 512 Ki flows */
+	SCENE_STACK,	  /* doors that send everything up the stack */
+	SCENE_STACK_MANY,
+	SCENE_STACK_NEW, /* flow tables always full */
 	SCENE_REDIRECT,
-	SCENE_STACK_NEW, /* the same, their flow tables always full */
+	SCENE_REDIRECT_MANY,
 	SCENE_REDIRECT_NEW,
 	SCENE_COUNT
 };
@@ -43,7 +46,7 @@ enum direction {
 
 static struct world worlds[SCENE_COUNT];
 static struct packet_gen *gen;
-static struct packet_floor *floors;
+static struct packet_floor *floors[SCENE_STACK];
 
 /* --- map sizes: asked of maps that the agent's own code makes --- */
 
@@ -73,12 +76,16 @@ static inline void sizes_of_pins(const char *pins)
 			    bpf_map__set_max_entries(map,
 						     pinned_entries(pins, bpf_map__name(map) + 3)))
 				world_die("set a map's size");
-	bpf_map__set_max_entries(floors->maps.flows, flows);
-	bpf_map__set_max_entries(floors->maps.fresh_flows, flows);
-	bpf_map__set_max_entries(floors->maps.services, services);
-	/* No row opens IPv6 flows without end: 300 MB saved. */
-	bpf_map__set_max_entries(worlds[SCENE_STACK_NEW].tc->maps.sl_flows6, 128);
-	bpf_map__set_max_entries(worlds[SCENE_REDIRECT_NEW].tc->maps.sl_flows6, 128);
+	for (int scene = SCENE_FLOOR; scene < SCENE_STACK; scene++) {
+		bpf_map__set_max_entries(floors[scene]->maps.flows, flows);
+		bpf_map__set_max_entries(floors[scene]->maps.services, services);
+	}
+	bpf_map__set_max_entries(floors[SCENE_FLOOR]->maps.fresh_flows, flows);
+	/* 300 MB each that no row uses. */
+	bpf_map__set_max_entries(floors[SCENE_FLOOR_MANY]->maps.fresh_flows, 128);
+	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
+		if (scene != SCENE_STACK && scene != SCENE_REDIRECT)
+			bpf_map__set_max_entries(worlds[scene].tc->maps.sl_flows6, 128);
 }
 
 static inline void sizes_set(void)
@@ -171,7 +178,7 @@ static inline void tables_fill(struct world *world)
 	world_device(world, "ep0", SL_DEVICE_ATTACHED | SL_DEVICE_XDP_TARGET);
 }
 
-static inline void floor_tables_fill(void)
+static inline void floors_load(struct packet_floor *floor)
 {
 	struct sl_service_key key = {
 		.revision = 1,
@@ -181,7 +188,9 @@ static inline void floor_tables_fill(void)
 	};
 	struct sl_service service = {};
 
-	world_put(bpf_map__fd(floors->maps.services), &key, &service);
+	if (packet_floor__load(floor))
+		world_die("load the floors");
+	world_put(bpf_map__fd(floor->maps.services), &key, &service);
 }
 
 /* --- opening --- */
@@ -213,16 +222,15 @@ static inline void scenes_open(void)
 		   "ip -6 route add 2001:db8:172::/48 via 2001:db8:1::10 dev cl0"))
 		world_die("set routes with ip(8)");
 	gen = packet_gen__open_and_load();
-	floors = packet_floor__open();
-	if (!gen || !floors)
+	for (int scene = SCENE_FLOOR; scene < SCENE_STACK; scene++)
+		floors[scene] = packet_floor__open();
+	if (!gen || !floors[SCENE_FLOOR] || !floors[SCENE_FLOOR_MANY])
 		world_die("open the generator and the floors (root?)");
 	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
-		doors_open(&worlds[scene],
-			   scene == SCENE_REDIRECT || scene == SCENE_REDIRECT_NEW);
+		doors_open(&worlds[scene], scene >= SCENE_REDIRECT);
 	sizes_set();
-	if (packet_floor__load(floors))
-		world_die("load the floors");
-	floor_tables_fill();
+	for (int scene = SCENE_FLOOR; scene < SCENE_STACK; scene++)
+		floors_load(floors[scene]);
 	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
 		doors_load(&worlds[scene]);
 }
