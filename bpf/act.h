@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Decision to deed: remember, rewrite, send, refuse, count. The door that includes this defines, before:
+ * Decision to deed: remember, rewrite, send, refuse, count. The door that includes this defines,
+ * before:
  *
  *   door_ctx                                 its context's type
  *   door_frame                               struct view of the frame, its headers in reach
  *   door_store, door_l3_csum, door_l4_csum   bytes (see rewrite.h)
  *   door_load, door_store_slow, door_resize  bytes of a frame whose length changes
- *   door_route, door_exit                    one way out (see route.h); writing its MAC addresses and TTL
- *   door_up, door_drop, door_back            return codes: up the stack, dropped, back where it came from
- *   door_defer                               true when the packet must be left to another door
+ *   door_route, door_exit                    one way out (see route.h); writing its MAC addresses
+ * and TTL door_up, door_drop, door_back            return codes: up the stack, dropped, back where
+ * it came from door_defer                               true when the packet must be left to
+ * another door
  */
 #pragma once
 #include "classify.h"
@@ -37,8 +39,8 @@ static __always_inline __u32 sent_verdict(const struct pkt *pkt, const struct de
 }
 
 /*
- * SYN-ACK, FIN and RST of a flow: FIN of both or RST of one closes, once; the SYN-ACK gives the handshake's time. The
- * state is in the opener's entry, whichever way the packet goes.
+ * SYN-ACK, FIN and RST of a flow: FIN of both or RST of one closes, once; the SYN-ACK gives the
+ * handshake's time. The state is in the opener's entry, whichever way the packet goes.
  */
 __noinline int flow_tcp_note(const struct pkt *pkt)
 {
@@ -81,9 +83,12 @@ __noinline int flow_tcp_note(const struct pkt *pkt)
 	return 0;
 }
 
-/* Books a packet of a known flow: bytes, state, age. ICMP errors are not the connection's own bytes. */
-static __always_inline void flow_book(const struct pkt *pkt, const struct sl_flow *flow,
-				      __u32 door, __u64 now, int from_client)
+/*
+ * Books a packet of a known flow: bytes, state, age. ICMP errors are not the connection's own
+ * bytes.
+ */
+static __always_inline void flow_book(const struct pkt *pkt, const struct sl_flow *flow, __u32 door,
+				      __u64 now, int from_client)
 {
 	struct sl_stats *stats = stats_of(flow->version);
 	__u64 seen_ns = flow->seen_ns;
@@ -99,11 +104,15 @@ static __always_inline void flow_book(const struct pkt *pkt, const struct sl_flo
 	}
 	if (pkt->tcp_flags & (TCP_FIN | TCP_SYN | TCP_RST))
 		flow_tcp_note(pkt);
-	if (now > seen_ns && now - seen_ns >= flow_touch_ns(settings.udp_idle_ns) && flow_touch(pkt, now))
+	if (now > seen_ns && now - seen_ns >= flow_touch_ns(settings.udp_idle_ns) &&
+	    flow_touch(pkt, now))
 		count(door, SL_note_reply_restored);
 }
 
-/* Writes a new flow down, after what stood under its tuple has been closed. Returns 1 when there was no room. */
+/*
+ * Writes a new flow down, after what stood under its tuple has been closed. Returns 1 when there
+ * was no room.
+ */
 __noinline int flow_begin(const struct pkt *pkt, struct decision *decision, __u64 now)
 {
 	struct sl_stats *stats, *before;
@@ -170,8 +179,8 @@ __noinline int frame_parse(door_ctx *ctx, struct pkt *pkt)
 }
 
 /*
- * Which way a rewritten packet goes. For a new flow the way back is asked too, and both must be straight: connection
- * tracking sees both halves of a connection or none.
+ * Which way a rewritten packet goes. For a new flow the way back is asked too, and both must be
+ * straight: connection tracking sees both halves of a connection or none.
  */
 __noinline int frame_route(door_ctx *ctx, const struct pkt *pkt, const struct target *to, __u32 how,
 			   struct exit *exit)
@@ -186,8 +195,8 @@ __noinline int frame_route(door_ctx *ctx, const struct pkt *pkt, const struct ta
 	way = door_route(ctx, pkt, pkt->saddr, to->addr, 0, exit);
 	if (!(how & ROUTE_BOTH) || way == WAY_UP || way == WAY_DEFER)
 		return way;
-	return door_route(ctx, pkt, to->addr, pkt->saddr, exit->ifindex, &back) == WAY_UP ? WAY_UP :
-											    way;
+	return door_route(ctx, pkt, to->addr, pkt->saddr, exit->ifindex, &back) == WAY_UP ? WAY_UP
+											  : way;
 }
 
 __noinline int frame_rewrite(door_ctx *ctx, const struct pkt *pkt, const struct target *to,
@@ -234,8 +243,8 @@ static __always_inline int act_rewrite(door_ctx *ctx, const struct pkt *pkt,
 			decision->fresh.flags |= SL_FLOW_REDIRECT;
 	}
 	/*
-	 * A reply that cannot go straight goes up as it is: the stack knows why (too big, no route) and answers the
-	 * endpoint in its own terms; the egress door rewrites what comes through.
+	 * A reply that cannot go straight goes up as it is: the stack knows why (too big, no route)
+	 * and answers the endpoint in its own terms; the egress door rewrites what comes through.
 	 */
 	if (way == WAY_UP && !is_dst && door != SL_DOOR_OUT) {
 		count(door, SL_reply_up);
@@ -295,8 +304,8 @@ static __always_inline int door_run(door_ctx *ctx, struct pkt *pkt, __u32 door)
 	switch (decision.action) {
 	case ACT_TO_ENDPOINT:
 	case ACT_TO_CLIENT:
-		return act_rewrite(ctx, pkt, &decision,
-				   decision.origin == ORIGIN_FLOW ? known : 0, door, now);
+		return act_rewrite(ctx, pkt, &decision, decision.origin == ORIGIN_FLOW ? known : 0,
+				   door, now);
 	case ACT_REFUSE:
 		return act_refuse(ctx, pkt, &decision, door);
 	case ACT_DROP:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packet to decision. The only place that orders the look-ups; it reads tables and writes nothing. What the decision
- * asks for is done by act.h.
+ * Packet to decision. The only place that orders the look-ups; it reads tables and writes nothing.
+ * What the decision asks for is done by act.h.
  */
 #pragma once
 #include "flow.h"
@@ -12,7 +12,7 @@
 enum action {
 	ACT_PASS,
 	ACT_TO_ENDPOINT, /* write the flow's peer over the destination */
-	ACT_TO_CLIENT,	 /* write the flow's peer over the source */
+	ACT_TO_CLIENT,   /* write the flow's peer over the source */
 	ACT_REFUSE,
 	ACT_DROP,
 };
@@ -24,7 +24,8 @@ enum origin {
 };
 
 struct decision {
-	struct sl_flow fresh; /* what to remember, when origin is not ORIGIN_FLOW; version also when refused */
+	struct sl_flow fresh; /* what to remember, when origin is not ORIGIN_FLOW; version also when
+				 refused */
 	__u8 action;
 	__u8 origin;
 	__u8 verdict; /* when the action leaves no choice of one */
@@ -38,7 +39,10 @@ static __always_inline int decide(struct decision *decision, __u8 action, __u8 v
 	return action;
 }
 
-/* The active revision, read once. A word that names no hot revision must not turn services off: the last good one holds. */
+/*
+ * The active revision, read once. A word that names no hot revision must not turn services off: the
+ * last good one holds.
+ */
 static __always_inline __u32 revision_active(struct decision *decision)
 {
 	__u32 zero = 0, *active = bpf_map_lookup_elem(&sl_active, &zero);
@@ -85,7 +89,7 @@ static __always_inline struct sl_service *service_find(const struct pkt *pkt, __
 
 /* The split of the first rule whose source prefix holds the client, or the service's own. */
 static __always_inline void split_find(const struct pkt *pkt, const struct sl_service *service,
-				 struct sl_split *ret_split)
+				       struct sl_split *ret_split)
 {
 	__u32 source[4];
 
@@ -129,7 +133,10 @@ static __always_inline __u64 pkt_hash(const struct pkt *pkt, const __u64 *seed, 
 	return pick_hash(&key, seed);
 }
 
-/* Member `ordinal` of a split: its version's index, and its ring in one read. -1 when the tables disagree. */
+/*
+ * Member `ordinal` of a split: its version's index, and its ring in one read. -1 when the tables
+ * disagree.
+ */
 static __always_inline int member_ring(const struct sl_split *split, __u32 ordinal,
 				       __u32 *ret_version, __u64 *ret_ring)
 {
@@ -160,12 +167,16 @@ static __always_inline int slot_ring(const struct sl_split *split, __u32 slot, _
 	return member_ring(split, slots->ordinal[slot % SL_SLOTS_PER_GROUP], ret_version, ret_ring);
 }
 
-/* Another version for an empty one's key. Returns 0 with version and ring, or -1 when none has an endpoint. */
+/*
+ * Another version for an empty one's key. Returns 0 with version and ring, or -1 when none has an
+ * endpoint.
+ */
 static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret_version,
 			    __u64 *ret_ring)
 {
 	for (__u32 i = 1; i <= SL_SPILL_TRIES; i++)
-		if (!slot_ring(split, pick_slot(hash, split->slot_mask, i), ret_version, ret_ring) &&
+		if (!slot_ring(split, pick_slot(hash, split->slot_mask, i), ret_version,
+			       ret_ring) &&
 		    *ret_ring >> 32)
 			return 0;
 	for (__u32 i = 0; i < SL_MEMBERS_MAX && i < split->member_count; i++)
@@ -174,9 +185,12 @@ static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret
 	return -1;
 }
 
-/* Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions share. */
+/*
+ * Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions
+ * share.
+ */
 static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split,
-			   struct decision *decision)
+				struct decision *decision)
 {
 	__u32 zero = 0, version = 0, place, pair, index;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
@@ -224,8 +238,8 @@ static __always_inline int is_opening(const struct pkt *pkt)
 }
 
 /*
- * A packet that no flow claims: a service's, or not ours. Global, as are all the larger steps: the verifier then judges
- * each once for any input, and not again for every path that leads to it.
+ * A packet that no flow claims: a service's, or not ours. Global, as are all the larger steps: the
+ * verifier then judges each once for any input, and not again for every path that leads to it.
  */
 __noinline int classify_new(const struct pkt *pkt, struct decision *decision)
 {
@@ -243,8 +257,8 @@ __noinline int classify_new(const struct pkt *pkt, struct decision *decision)
 		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
 	decision->fresh.revision = revision;
-	decision->origin = pkt->protocol == IPPROTO_UDP || is_opening(pkt) ? ORIGIN_OPEN :
-									     ORIGIN_ADOPT;
+	decision->origin =
+		pkt->protocol == IPPROTO_UDP || is_opening(pkt) ? ORIGIN_OPEN : ORIGIN_ADOPT;
 	split_find(pkt, service, &split);
 	if (split.flags & SL_SPLIT_NONE)
 		return decide(decision, ACT_REFUSE, SL_refuse_no_rule);
@@ -258,14 +272,16 @@ static __always_inline int flow_is_idle(const struct pkt *pkt, const struct sl_f
 	       now > flow->seen_ns;
 }
 
-/* Endpoint to client. Ingress leaves a flow of the stack alone: connection tracking must see it as the endpoint sent it. */
+/*
+ * Endpoint to client. Ingress leaves a flow of the stack alone: connection tracking must see it as
+ * the endpoint sent it.
+ */
 static __always_inline int classify_reply(const struct pkt *pkt, struct sl_flow *flow, __u32 door,
-					  struct decision *decision,
-					  struct sl_flow **ret_known)
+					  struct decision *decision, struct sl_flow **ret_known)
 {
 	/*
-	 * The client's port may serve a direct connection to the endpoint by now. Its SYN-ACK tells: one of ours answers a
-	 * flow that waits for it.
+	 * The client's port may serve a direct connection to the endpoint by now. Its SYN-ACK
+	 * tells: one of ours answers a flow that waits for it.
 	 */
 	if (pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
 	    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
@@ -301,9 +317,9 @@ static __always_inline int fragment_find(struct pkt *pkt)
 }
 
 /*
- * Decides about one packet. `decision` is zeroed by the caller; `now` may be coarse. `ret_known` is the entry that
- * stands under the packet's tuple, which a SYN replaces. The tc egress door only undoes what
- * the stack carried back: it opens nothing.
+ * Decides about one packet. `decision` is zeroed by the caller; `now` may be coarse. `ret_known` is
+ * the entry that stands under the packet's tuple, which a SYN replaces. The tc egress door only
+ * undoes what the stack carried back: it opens nothing.
  */
 static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
 				    struct decision *decision, struct sl_flow **ret_known)
@@ -317,7 +333,10 @@ static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
 		flow = 0;
 	if (flow && flow->flags & SL_FLOW_REPLY)
 		return classify_reply(pkt, flow, door, decision, ret_known);
-	/* A SYN decides anew: the port may be used again, and the weights may have moved (promise 7). */
+	/*
+	 * A SYN decides anew: the port may be used again, and the weights may have moved (promise
+	 * 7).
+	 */
 	*ret_known = flow;
 	if (flow && door != SL_DOOR_OUT && !is_opening(pkt))
 		return decide(decision, ACT_TO_ENDPOINT, 0);

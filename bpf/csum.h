@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Incremental Internet checksum (RFC 1624). PURE. Words are taken as they lie in memory, in any byte order. */
+/*
+ * Incremental Internet checksum (RFC 1624). PURE. Words are taken as they lie in memory, in any
+ * byte order.
+ */
 #pragma once
 #include "abi.h"
 

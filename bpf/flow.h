@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flow table. Two entries a connection, in one LRU hash a family: under the 5-tuple that the client sends, and under
- * the one that the endpoint answers with. The second holds what a reply needs; the connection's state is in the first.
+ * The flow table. Two entries a connection, in one LRU hash a family: under the 5-tuple that the
+ * client sends, and under the one that the endpoint answers with. The second holds what a reply
+ * needs; the connection's state is in the first.
  */
 #pragma once
 #include "maps.h"
 #include "parse.h"
 
-/* How stale `seen_ns` may grow: a store per packet would bounce the line, a rare one would end a live UDP flow. */
+/*
+ * How stale `seen_ns` may grow: a store per packet would bounce the line, a rare one would end a
+ * live UDP flow.
+ */
 static __always_inline __u64 flow_touch_ns(__u64 udp_idle_ns)
 {
 	return udp_idle_ns < 4000000000ull ? udp_idle_ns / 4 : 1000000000ull;
@@ -40,15 +44,15 @@ static __always_inline void flow_key_fill(union flow_key *key, __u8 family, cons
 
 static __always_inline struct sl_flow *flow_get(const union flow_key *key, __u8 family)
 {
-	return family == 4 ? bpf_map_lookup_elem(&sl_flows4, &key->v4) :
-			     bpf_map_lookup_elem(&sl_flows6, &key->v6);
+	return family == 4 ? bpf_map_lookup_elem(&sl_flows4, &key->v4)
+			   : bpf_map_lookup_elem(&sl_flows6, &key->v6);
 }
 
 static __always_inline long flow_put(const union flow_key *key, __u8 family,
 				     const struct sl_flow *flow)
 {
-	return family == 4 ? bpf_map_update_elem(&sl_flows4, &key->v4, flow, BPF_ANY) :
-			     bpf_map_update_elem(&sl_flows6, &key->v6, flow, BPF_ANY);
+	return family == 4 ? bpf_map_update_elem(&sl_flows4, &key->v4, flow, BPF_ANY)
+			   : bpf_map_update_elem(&sl_flows6, &key->v6, flow, BPF_ANY);
 }
 
 static __always_inline void flow_drop(const union flow_key *key, __u8 family)
@@ -104,7 +108,10 @@ static __always_inline long flow_put_reply(const struct pkt *pkt, const struct s
 	return flow_put(&key, pkt->family, &reply);
 }
 
-/* Both entries of a new connection. The reply's goes first: an answer must never find the other alone. */
+/*
+ * Both entries of a new connection. The reply's goes first: an answer must never find the other
+ * alone.
+ */
 static __always_inline long flow_remember(const struct pkt *pkt, const struct sl_flow *flow)
 {
 	union flow_key key;
@@ -118,8 +125,8 @@ static __always_inline long flow_remember(const struct pkt *pkt, const struct sl
 }
 
 /*
- * The reply entry of a connection that a SYN has given to another endpoint; unless it is another connection's by now:
- * the same client port talks to a second service, which has the same endpoint.
+ * The reply entry of a connection that a SYN has given to another endpoint; unless it is another
+ * connection's by now: the same client port talks to a second service, which has the same endpoint.
  */
 static __always_inline void flow_forget_reply(const struct pkt *pkt, const struct sl_flow *flow)
 {
@@ -135,8 +142,9 @@ static __always_inline void flow_forget_reply(const struct pkt *pkt, const struc
 }
 
 /*
- * Keeps both entries of a live flow young: the LRU judges each by its own look-ups, and a one-sided stream would lose
- * the other half. Returns 1 when the reply half had been evicted and was put back.
+ * Keeps both entries of a live flow young: the LRU judges each by its own look-ups, and a one-sided
+ * stream would lose the other half. Returns 1 when the reply half had been evicted and was put
+ * back.
  */
 __noinline int flow_touch(const struct pkt *pkt, __u64 now)
 {

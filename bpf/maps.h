@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map, once. A map's pin is its name without "sl_", below SL_PIN_DIR. The sizes here are the defaults; the loader
- * sets them from its settings before the maps are made. Only the doors write flows, fragments, stats and verdicts; all
- * others are written by whoever holds the state folder's lock (agent or CLI).
+ * Every map, once. A map's pin is its name without "sl_", below SL_PIN_DIR. The sizes here are the
+ * defaults; the loader sets them from its settings before the maps are made. Only the doors write
+ * flows, fragments, stats and verdicts; all others are written by whoever holds the state folder's
+ * lock (agent or CLI).
  */
 #pragma once
 #include "abi.h"
@@ -10,7 +11,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* The active revision, alone in its map, so that one `bpftool map update` rolls back. Read once a packet. */
+/*
+ * The active revision, alone in its map, so that one `bpftool map update` rolls back. Read once a
+ * packet.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -35,7 +39,10 @@ struct {
 	__type(value, struct sl_revision);
 } sl_revisions SEC(".maps");
 
-/* Revision, VIP, port, protocol to split and rules. Without preallocation: a node with few services pays for few. */
+/*
+ * Revision, VIP, port, protocol to split and rules. Without preallocation: a node with few services
+ * pays for few.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

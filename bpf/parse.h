@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bounds-checked parser: a frame to struct pkt. It reads and never writes. Whatever it cannot vouch for it reports as a
- * reason to let the packet pass: a parser that guesses would rewrite bytes that are not what it thinks.
+ * Bounds-checked parser: a frame to struct pkt. It reads and never writes. Whatever it cannot vouch
+ * for it reports as a reason to let the packet pass: a parser that guesses would rewrite bytes that
+ * are not what it thinks.
  */
 #pragma once
 #include "abi.h"
@@ -16,14 +17,16 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define VLAN_DEPTH 2	 /* 802.1Q inside 802.1ad */
-#define IPV6_EXTENSIONS 6 /* more in one packet is either an attack or a test suite: it passes untouched */
-#define OFFSET_MASK 0x3ff /* keeps an offset bounded for the verifier; every real header starts below */
+#define VLAN_DEPTH 2 /* 802.1Q inside 802.1ad */
+/* More in one packet is either an attack or a test suite: it passes untouched */
+#define IPV6_EXTENSIONS 6
+/* Keeps an offset bounded for the verifier; every real header starts below */
+#define OFFSET_MASK 0x3ff
 
 enum pkt_kind {
 	PKT_WHOLE,    /* TCP or UDP with its ports */
 	PKT_FRAGMENT, /* a later fragment: no ports */
-	PKT_ICMP,     /* an ICMP error: the tuple is that of the packet that the sender of the quoted one would get */
+	PKT_ICMP,     /* an ICMP error: the tuple is the quoted packet's, turned round */
 };
 
 /* ICMP and ICMPv6 begin alike. (The kernel's own headers for them draw in the C library's.) */
@@ -50,15 +53,15 @@ struct icmp_header {
 struct pkt {
 	__u32 saddr[4], daddr[4]; /* IPv4 alone in [0] */
 	__be16 sport, dport;
-	__u16 l3, l4;	  /* offsets from the frame's start */
+	__u16 l3, l4;       /* offsets from the frame's start */
 	__u16 in_l3, in_l4; /* of the packet that an ICMP error quotes */
-	__u32 ip_len;	  /* the IP packet's length in bytes */
-	__u8 family;	  /* 4 or 6 */
-	__u8 protocol;	  /* TCP or UDP; of an ICMP error that of the quoted packet */
+	__u32 ip_len;       /* the IP packet's length in bytes */
+	__u8 family;        /* 4 or 6 */
+	__u8 protocol;      /* TCP or UDP; of an ICMP error that of the quoted packet */
 	__u8 kind;
 	__u8 tcp_flags;
 	__u8 first_fragment; /* more follow: their ports must be remembered */
-	__u8 vlan;	     /* carried a tag */
+	__u8 vlan;           /* carried a tag */
 	__u8 ttl;
 	__u8 tos;
 	__u8 l4_len; /* length of the TCP or UDP header */
@@ -69,7 +72,7 @@ struct pkt {
 /* A frame as both doors see it. */
 struct view {
 	void *data, *data_end;
-	__u32 length; /* of the whole frame, more than lies between the two; 0 where that cannot be */
+	__u32 length; /* of the whole frame, which may be more; 0 where it cannot be */
 };
 
 struct vlan_tag {
@@ -84,7 +87,10 @@ static __always_inline void *view_at(const struct view *view, __u32 offset, __u3
 	return at + size > view->data_end ? 0 : at;
 }
 
-/* The same, but inside the IP packet: what follows it in the frame is padding, whatever it looks like. */
+/*
+ * The same, but inside the IP packet: what follows it in the frame is padding, whatever it looks
+ * like.
+ */
 static __always_inline void *packet_at(const struct view *view, const struct pkt *pkt, __u32 offset,
 				       __u32 size)
 {
@@ -162,7 +168,8 @@ static __always_inline int parse_ports(const struct view *view, struct pkt *pkt,
 static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
 {
 	if (pkt->protocol == IPPROTO_TCP) {
-		/* All twenty bytes: flags and checksum must be in reach before anything is decided. */
+		/* All twenty bytes: flags and checksum must be in reach before anything is decided.
+		 */
 		struct tcphdr *tcp = packet_at(view, pkt, pkt->l4, sizeof(*tcp));
 
 		if (!tcp)
@@ -180,8 +187,9 @@ static __always_inline int parse_l4(const struct view *view, struct pkt *pkt)
 }
 
 /*
- * The quoted packet of an ICMP error was sent by the one whom the error goes to, so its tuple turned round is the
- * tuple of what that host receives: the key under which a flow is found. An error to anybody else is not one of ours.
+ * The quoted packet of an ICMP error was sent by the one whom the error goes to, so its tuple
+ * turned round is the tuple of what that host receives: the key under which a flow is found. An
+ * error to anybody else is not one of ours.
  */
 static __always_inline int parse_quoted4(const struct view *view, struct pkt *pkt)
 {
@@ -264,8 +272,9 @@ static __always_inline int parse_icmp(const struct view *view, struct pkt *pkt)
 static __always_inline int parse_transport(const struct view *view, struct pkt *pkt)
 {
 	if (pkt->kind == PKT_FRAGMENT)
-		return pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP ? -1 :
-										       SL_pass_protocol;
+		return pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP
+			       ? -1
+			       : SL_pass_protocol;
 	if (pkt->protocol == (pkt->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return parse_icmp(view, pkt);
 	return parse_l4(view, pkt);
@@ -326,8 +335,8 @@ static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
 }
 
 /*
- * A frame to `pkt`, which the caller has zeroed. Returns -1 when the packet may be ours, else the verdict by which it
- * passes.
+ * A frame to `pkt`, which the caller has zeroed. Returns -1 when the packet may be ours, else the
+ * verdict by which it passes.
  */
 static __always_inline int parse(const struct view *view, struct pkt *pkt)
 {

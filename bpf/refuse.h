@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Active refusal: a TCP RST (RFC 9293, 3.5.2) or an ICMP port unreachable (RFC 792, RFC 4443), made in place from the
- * packet that it answers. Rare, so it goes through a small buffer and full checksums, not through clever deltas.
+ * Active refusal: a TCP RST (RFC 9293, 3.5.2) or an ICMP port unreachable (RFC 792, RFC 4443), made
+ * in place from the packet that it answers. Rare, so it goes through a small buffer and full
+ * checksums, not through clever deltas.
  */
 #pragma once
 #include "csum.h"
 #include "parse.h"
 
 #define REFUSE_NO_ROOM (-2) /* XDP alone: the frame cannot grow, and is as it came */
-#define QUOTE_L4 8 /* bytes of the transport header that an ICMPv4 error must quote; enough to find the socket */
+/* Bytes of the transport header that an ICMPv4 error must quote: enough to find the socket. */
+#define QUOTE_L4 8
 
 struct answer {
 	union {
@@ -67,7 +69,10 @@ static __always_inline __u32 answer_ip_len(const struct pkt *pkt)
 	return pkt->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
-/* Cuts or grows the frame to its L2 header plus `length`, turns its MAC addresses round and writes the IP header. */
+/*
+ * Cuts or grows the frame to its L2 header plus `length`, turns its MAC addresses round and writes
+ * the IP header.
+ */
 static __always_inline long answer_begin(door_ctx *ctx, const struct pkt *pkt, __u8 protocol,
 					 __u16 payload)
 {
@@ -85,8 +90,8 @@ static __always_inline long answer_begin(door_ctx *ctx, const struct pkt *pkt, _
 	answer_ip(&answer, pkt, protocol, payload);
 	if (door_store_slow(ctx, 0, &eth, sizeof(eth)))
 		return -1;
-	return pkt->family == 4 ? door_store_slow(ctx, pkt->l3, &answer, sizeof(struct iphdr)) :
-				  door_store_slow(ctx, pkt->l3, &answer, sizeof(struct ipv6hdr));
+	return pkt->family == 4 ? door_store_slow(ctx, pkt->l3, &answer, sizeof(struct iphdr))
+				: door_store_slow(ctx, pkt->l3, &answer, sizeof(struct ipv6hdr));
 }
 
 static __always_inline long refuse_tcp(door_ctx *ctx, const struct pkt *pkt)
@@ -108,7 +113,8 @@ static __always_inline long refuse_tcp(door_ctx *ctx, const struct pkt *pkt)
 		out.ack = 1;
 		out.ack_seq = bpf_htonl(bpf_ntohl(in.seq) + in.syn + in.fin + length);
 	}
-	out.check = csum_fold(sum_words(sum_pseudo(pkt, IPPROTO_TCP, sizeof(out)), &out, sizeof(out)));
+	out.check =
+		csum_fold(sum_words(sum_pseudo(pkt, IPPROTO_TCP, sizeof(out)), &out, sizeof(out)));
 	err = answer_begin(ctx, pkt, IPPROTO_TCP, sizeof(out));
 	if (err)
 		return err;
@@ -125,7 +131,10 @@ struct unreachable6 {
 	__u8 quote[sizeof(struct ipv6hdr) + QUOTE_L4];
 };
 
-/* Options between the IP header and the ports are left out of the quote: its header length then says 20 bytes. */
+/*
+ * Options between the IP header and the ports are left out of the quote: its header length then
+ * says 20 bytes.
+ */
 static __always_inline long refuse_udp4(door_ctx *ctx, const struct pkt *pkt)
 {
 	struct unreachable4 out = { .icmp = { .type = ICMP_UNREACHABLE, .code = ICMP_CODE_PORT } };
@@ -149,7 +158,8 @@ static __always_inline long refuse_udp4(door_ctx *ctx, const struct pkt *pkt)
 
 static __always_inline long refuse_udp6(door_ctx *ctx, const struct pkt *pkt)
 {
-	struct unreachable6 out = { .icmp = { .type = ICMP6_UNREACHABLE, .code = ICMP6_CODE_PORT } };
+	struct unreachable6 out = { .icmp = { .type = ICMP6_UNREACHABLE,
+					      .code = ICMP6_CODE_PORT } };
 	struct ipv6hdr *quoted = (void *)out.quote;
 	long err;
 
@@ -166,8 +176,8 @@ static __always_inline long refuse_udp6(door_ctx *ctx, const struct pkt *pkt)
 }
 
 /*
- * Is this an address that nobody may be answered at? Multicast, reserved and broadcast, loopback, none. (RFC 1122,
- * 3.2.2; RFC 4443, 2.4)
+ * Is this an address that nobody may be answered at? Multicast, reserved and broadcast, loopback,
+ * none. (RFC 1122, 3.2.2; RFC 4443, 2.4)
  */
 static __always_inline int is_unanswerable(const struct pkt *pkt)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Writing one address and port over another, with every checksum that covers them. The door's own primitives
- * (door_store, door_l3_csum, door_l4_csum, door_sum) do the bytes: XDP in place, tc through the helpers that know of
- * offloads. Each function returns 0, or non-zero when the kernel refused.
+ * Writing one address and port over another, with every checksum that covers them. The door's own
+ * primitives (door_store, door_l3_csum, door_l4_csum, door_sum) do the bytes: XDP in place, tc
+ * through the helpers that know of offloads. Each function returns 0, or non-zero when the kernel
+ * refused.
  */
 #pragma once
 #include "csum.h"
@@ -46,8 +47,8 @@ static __always_inline long rewrite_packet(door_ctx *ctx, const struct pkt *pkt,
 	__u32 delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
 	__be16 port = is_dst ? pkt->dport : pkt->sport;
 	__u32 check = pkt->l4 + (pkt->protocol == IPPROTO_TCP ? 16 : 6);
-	__u32 flags = (pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) |
-		      (pkt->family == 6 ? CSUM_V6 : 0);
+	__u32 flags =
+		(pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) | (pkt->family == 6 ? CSUM_V6 : 0);
 
 	if (rewrite_addr(ctx, pkt->family, pkt->l3, is_dst, to->addr, delta))
 		return -1;
@@ -65,21 +66,22 @@ static __always_inline long rewrite_packet(door_ctx *ctx, const struct pkt *pkt,
 }
 
 /*
- * An ICMP error. The quoted packet went the other way, so what is the destination of the outer header is the source of
- * the quoted one. The outer address changes only where it is the flow's: an error that a router on the way sends keeps
- * the router's address, or a traceroute through us would show every hop as the VIP.
+ * An ICMP error. The quoted packet went the other way, so what is the destination of the outer
+ * header is the source of the quoted one. The outer address changes only where it is the flow's: an
+ * error that a router on the way sends keeps the router's address, or a traceroute through us would
+ * show every hop as the VIP.
  */
-static __always_inline long rewrite_icmp(door_ctx *ctx, const struct view *view, const struct pkt *pkt,
-					 int is_dst, const struct target *to)
+static __always_inline long rewrite_icmp(door_ctx *ctx, const struct view *view,
+					 const struct pkt *pkt, int is_dst, const struct target *to)
 {
 	const __u32 *old = is_dst ? pkt->daddr : pkt->saddr;
 	__be16 port = is_dst ? pkt->dport : pkt->sport;
 	__u32 delta = addr_delta(old, to->addr, pkt->family);
 	__u32 ports = csum_delta16(0, port, to->port);
 	__u32 quoted = 0; /* what the quoted bytes' change adds to the ICMP checksum */
-	__u32 *outer = view_at(view, pkt->l3 + (pkt->family == 4 ? (is_dst ? 16 : 12) :
-								   (is_dst ? 24 : 8)),
-			       pkt->family == 4 ? 4 : 16);
+	__u32 *outer =
+		view_at(view, pkt->l3 + (pkt->family == 4 ? (is_dst ? 16 : 12) : (is_dst ? 24 : 8)),
+			pkt->family == 4 ? 4 : 16);
 	__be16 *check = view_at(view, pkt->in_l4 + 6, 2);
 	__u16 udp_old = 0, udp_new = 0;
 	int is_ours;
@@ -95,7 +97,10 @@ static __always_inline long rewrite_icmp(door_ctx *ctx, const struct view *view,
 		udp_new = udp_new ? udp_new : 0xffff;
 	}
 
-	/* IPv4: the quoted header's checksum takes the address's change back, so the ICMP sum does not see it. */
+	/*
+	 * IPv4: the quoted header's checksum takes the address's change back, so the ICMP sum does
+	 * not see it.
+	 */
 	if (pkt->family == 6)
 		quoted = delta;
 	quoted = csum_add(quoted, ports);

@@ -5,14 +5,15 @@
 #include "parse.h"
 
 enum way {
-	WAY_UP,	       /* up the stack, which always works */
+	WAY_UP,        /* up the stack, which always works */
 	WAY_OUT,       /* straight out of a device, neighbour known */
-	WAY_NEIGHBOUR, /* straight out of a device that must resolve the neighbour first (tc alone) */
+	WAY_NEIGHBOUR, /* straight out of a device that must resolve the neighbour first (tc alone)
+			*/
 	WAY_DEFER,     /* XDP cannot, tc can */
 };
 
 #define ROUTE_TO_CLIENT 1u /* else to the endpoint */
-#define ROUTE_BOTH 2u	   /* the way back as well */
+#define ROUTE_BOTH 2u      /* the way back as well */
 
 /* Where a packet leaves: destination and source MAC as they stand in the frame. */
 struct exit {

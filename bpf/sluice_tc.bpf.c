@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The tc doors: ingress decides and sends, egress gives replies that came through the stack their VIP back. Bytes are
- * changed through helpers, because an skb may carry offloaded checksums, be cloned, or lie in fragments.
+ * The tc doors: ingress decides and sends, egress gives replies that came through the stack their
+ * VIP back. Bytes are changed through helpers, because an skb may carry offloaded checksums, be
+ * cloned, or lie in fragments.
  */
 #include "maps.h"
 
@@ -26,7 +27,10 @@ typedef struct __sk_buff door_ctx;
 #define door_load(ctx, offset, to, size) bpf_skb_load_bytes(ctx, offset, to, size)
 #define door_l3_csum(ctx, offset, delta) bpf_l3_csum_replace(ctx, offset, 0, delta, 0)
 
-/* A change that no checksum in the packet evens out: the device's own sum of the packet, if it made one, must follow. */
+/*
+ * A change that no checksum in the packet evens out: the device's own sum of the packet, if it made
+ * one, must follow.
+ */
 #define door_sum(ctx, delta) ((void)bpf_csum_update(ctx, delta))
 
 static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __u32 delta,
@@ -47,8 +51,9 @@ static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __
 				  (flags & 1 ? BPF_F_PSEUDO_HDR : 0) |
 					  (flags & 2 ? BPF_F_MARK_MANGLED_0 : 0));
 	/*
-	 * With CHECKSUM_COMPLETE the helper also takes the address's change out of the skb's sum, as IPv4 needs, whose
-	 * header checksum evens it out. IPv6 has no such checksum: put it back.
+	 * With CHECKSUM_COMPLETE the helper also takes the address's change out of the skb's sum,
+	 * as IPv4 needs, whose header checksum evens it out. IPv6 has no such checksum: put it
+	 * back.
 	 */
 	if (!err && (flags & 5) == 5)
 		door_sum(skb, delta);
@@ -93,8 +98,9 @@ static __always_inline struct view door_frame(struct __sk_buff *skb)
 }
 
 /*
- * What must fit the next device's MTU: of a merged skb one segment. The kernel's own check would let any merged one
- * through, and segments that are too long for the path would be lost without a word.
+ * What must fit the next device's MTU: of a merged skb one segment. The kernel's own check would
+ * let any merged one through, and segments that are too long for the path would be lost without a
+ * word.
  */
 static __always_inline __u16 skb_length(const struct __sk_buff *skb, const struct pkt *pkt)
 {
@@ -108,8 +114,7 @@ static __always_inline int door_route(struct __sk_buff *skb, const struct pkt *p
 	struct bpf_fib_lookup fib = {};
 	long err;
 
-	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : skb->ifindex,
-		   skb_length(skb, pkt));
+	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : skb->ifindex, skb_length(skb, pkt));
 	if (pkt->ttl <= 1)
 		return WAY_UP;
 	err = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
@@ -127,7 +132,8 @@ static __always_inline int door_exit(struct __sk_buff *skb, const struct pkt *pk
 	__u8 ttl = pkt->ttl - 1;
 
 	if (pkt->family == 4) {
-		/* The TTL is the first byte of its 16-bit word, whatever the machine's byte order. */
+		/* The TTL is the first byte of its 16-bit word, whatever the machine's byte order.
+		 */
 		bpf_l3_csum_replace(skb, pkt->l3 + 10, bpf_htons(pkt->ttl << 8),
 				    bpf_htons(ttl << 8), 2);
 		bpf_skb_store_bytes(skb, pkt->l3 + 8, &ttl, 1, 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The XDP door: the same decisions before an skb exists. What it cannot finish (a neighbour still unknown, a device that
- * takes no XDP frames) it leaves untouched to the tc door of the same device, which is always there beside it.
+ * The XDP door: the same decisions before an skb exists. What it cannot finish (a neighbour still
+ * unknown, a device that takes no XDP frames) it leaves untouched to the tc door of the same
+ * device, which is always there beside it.
  */
 #include "maps.h"
 
@@ -34,7 +35,8 @@ static __always_inline long door_store(struct xdp_md *xdp, __u32 offset, const v
 	return 0;
 }
 
-#define door_store_slow(ctx, offset, from, size) bpf_xdp_store_bytes(ctx, offset, (void *)(from), size)
+#define door_store_slow(ctx, offset, from, size)                                                   \
+	bpf_xdp_store_bytes(ctx, offset, (void *)(from), size)
 #define door_load(ctx, offset, to, size) bpf_xdp_load_bytes(ctx, offset, to, size)
 
 static __always_inline long door_l3_csum(struct xdp_md *xdp, __u32 offset, __u32 delta)
@@ -48,8 +50,7 @@ static __always_inline long door_l3_csum(struct xdp_md *xdp, __u32 offset, __u32
 	return 0;
 }
 
-static __always_inline long door_l4_csum(struct xdp_md *xdp, __u32 offset, __u32 delta,
-					 __u32 flags)
+static __always_inline long door_l4_csum(struct xdp_md *xdp, __u32 offset, __u32 delta, __u32 flags)
 {
 	struct view view = door_frame(xdp);
 	__u16 *check = view_at(&view, offset, 2);
@@ -87,7 +88,10 @@ static __always_inline int door_defer(struct xdp_md *xdp)
 	return !(route_device(xdp->ingress_ifindex) & SL_DEVICE_XDP_TARGET);
 }
 
-/* Not XDP_TX while there is another way: a veth device whose peer has no program of its own never wakes it for that. */
+/*
+ * Not XDP_TX while there is another way: a veth device whose peer has no program of its own never
+ * wakes it for that.
+ */
 static __always_inline int door_back(struct xdp_md *xdp)
 {
 	return bpf_redirect_map(&sl_txdevs, xdp->ingress_ifindex, XDP_TX);
@@ -141,7 +145,10 @@ static __always_inline int door_exit(struct xdp_md *xdp, const struct pkt *pkt,
 
 #include "act.h"
 
-/* A broadcast or multicast frame. Another host's own frames are seen on a promiscuous device alone: a known limit. */
+/*
+ * A broadcast or multicast frame. Another host's own frames are seen on a promiscuous device alone:
+ * a known limit.
+ */
 static __always_inline int is_for_many(struct xdp_md *xdp)
 {
 	struct view view = door_frame(xdp);

@@ -22,7 +22,10 @@ static __always_inline void stats_handshake(struct sl_stats *stats, __u64 ns)
 	__u64 us = ns / 1000;
 	__u32 bucket = 0;
 
-	/* log2 by halving: a shift by a variable costs the verifier more than five compares cost the packet. */
+	/*
+	 * log2 by halving: a shift by a variable costs the verifier more than five compares cost
+	 * the packet.
+	 */
 	if (us >> 32)
 		us = 0xffffffff;
 	if (us >> 16)

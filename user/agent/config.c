@@ -39,8 +39,10 @@ static bool digest_is(const char *state_dir, const char *hex)
 	return file && fgets(line, sizeof(line), file) && !strncmp(line, hex, 64);
 }
 
-/* Written aside and renamed. Lost in a crash, the folder is applied once more: the same intents
- * make no revision. */
+/*
+ * Written aside and renamed. Lost in a crash, the folder is applied once more: the same intents
+ * make no revision.
+ */
 static void digest_write(const char *state_dir, const char *hex)
 {
 	char path[512], aside[520];

@@ -124,7 +124,9 @@ bool devices_news(int socket)
 			news |= message->nlmsg_type == RTM_NEWLINK ||
 				message->nlmsg_type == RTM_DELLINK;
 	}
-	/* ENOBUFS: more news than the socket holds. What was lost does not matter, everything is
-	 * looked at anyway. */
+	/*
+	 * ENOBUFS: more news than the socket holds. What was lost does not matter, everything is
+	 * looked at anyway.
+	 */
 	return news || (size < 0 && errno == ENOBUFS);
 }

@@ -56,8 +56,10 @@ static int program_get(const struct kernel *kernel, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for
- * any link. */
+/*
+ * libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for
+ * any link.
+ */
 static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags)
 {
 	union bpf_attr attr = {};
@@ -71,8 +73,10 @@ static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t 
 	return fd < 0 ? -errno : fd;
 }
 
-/* A link whose interface has gone (or came back under the same number) is detached: its info names
- * no interface. */
+/*
+ * A link whose interface has gone (or came back under the same number) is detached: its info names
+ * no interface.
+ */
 static bool link_is_alive(int link, uint32_t ifindex)
 {
 	struct bpf_link_info info = {};
@@ -249,8 +253,10 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 	*ret_device = device;
 }
 
-/* Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP
- * natively itself. */
+/*
+ * Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP
+ * natively itself.
+ */
 static uint32_t target_flag(uint32_t ifindex, uint32_t flags)
 {
 	bool is_target = false;
@@ -339,8 +345,10 @@ int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
 	flags = before & SL_DEVICE_OUR_QDISC;
 	err = doors_attach(kernel, ifindex, name, door, diags, &flags);
-	/* Half a device would send packets one way alone; one that had its doors before keeps what
-	 * it has. */
+	/*
+	 * Half a device would send packets one way alone; one that had its doors before keeps what
+	 * it has.
+	 */
 	if (err && !before)
 		device_clear(kernel, ifindex, flags);
 	if (!err && before & SL_DEVICE_CLSACT && flags & SL_DEVICE_TCX)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Desired against actual: what the plan would write is staged and compared with what the tables
- * hold. */
+/*
+ * Desired against actual: what the plan would write is staged and compared with what the tables
+ * hold.
+ */
 #include "kernel.h"
 
 #include "../base/cleanup.h"

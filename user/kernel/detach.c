@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Taking the data plane off a node, whatever release made it: by its pins, and by what its programs
- * read. */
+/*
+ * Taking the data plane off a node, whatever release made it: by its pins, and by what its programs
+ * read.
+ */
 #include "kernel.h"
 
 #include "../base/cleanup.h"
@@ -81,8 +83,10 @@ int pin_remove(const char *path)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
 
-	/* A link that only loses its pin is detached by and by, and holds the interface against the
-	 * next until then. */
+	/*
+	 * A link that only loses its pin is detached by and by, and holds the interface against the
+	 * next until then.
+	 */
 	if (fd >= 0)
 		bpf_link_detach(fd);
 	return unlink(path) && errno != ENOENT ? -errno : 0;
@@ -120,8 +124,10 @@ static int pin_open(const char *pin_dir, enum map_id id)
 	return path_join(path, sizeof(path), pin_dir, map_names[id]) ? -1 : bpf_obj_get(path);
 }
 
-/* What no pin holds. Another release's maps tell as much as these two: whose they are, and a word
- * for a device. */
+/*
+ * What no pin holds. Another release's maps tell as much as these two: whose they are, and a word
+ * for a device.
+ */
 static void interfaces_clear(const char *pin_dir)
 {
 	_cleanup_close_ int verdicts = pin_open(pin_dir, MAP_VERDICTS);
@@ -173,7 +179,12 @@ static void maps_disown(const char *pin_dir)
 /* By name, because the folder may be others' too. */
 int pins_clear(const char *pin_dir)
 {
-	static const char *const programs[] = { "prog_tc_in", "prog_tc_out", "prog_xdp", "prog_new" };
+	static const char *const programs[] = {
+		"prog_tc_in",
+		"prog_tc_out",
+		"prog_xdp",
+		"prog_new",
+	};
 	char path[320];
 	int err = links_remove(pin_dir);
 

@@ -113,8 +113,10 @@ static bool is_over_tcp(const struct sweep *sweep, const struct sl_flow *flow)
 	return silent > (flow->flags & SL_FLOW_CLOSED ? CLOSED_KEEP_NS : sweep->tcp_idle_ns);
 }
 
-/* A reply's entry does not know whether the connection is closed: it ends with the opener's, to
- * which both ways belong. */
+/*
+ * A reply's entry does not know whether the connection is closed: it ends with the opener's, to
+ * which both ways belong.
+ */
 static bool is_over(const struct sweep *sweep, const union tuple *key, const struct sl_flow *flow)
 {
 	uint8_t protocol = sweep->is_v4 ? key->v4.protocol : key->v6.protocol;
@@ -139,8 +141,10 @@ static int sweep_one(void *context, void *key, void *value)
 	struct sweep *sweep = context;
 	struct sl_flow fresh;
 
-	/* Asked once more at the last moment: a SYN may have given the entry to a new connection
-	 * since the batch was read. */
+	/*
+	 * Asked once more at the last moment: a SYN may have given the entry to a new connection
+	 * since the batch was read.
+	 */
 	if (is_over(sweep, key, flow) && !bpf_map_lookup_elem(sweep->flows_fd, key, &fresh)) {
 		if (is_over(sweep, key, &fresh)) {
 			bpf_map_delete_elem(sweep->flows_fd, key);

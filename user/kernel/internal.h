@@ -54,8 +54,10 @@ static inline struct sl_revision *revision_place(const struct kernel *kernel, ui
 	return MAPPED(kernel, MAP_REVISIONS, struct sl_revision) + (number & (SL_PLACES - 1));
 }
 
-/* Whether a door may look the revision up: what is not hot any more may still be what the words
- * name. */
+/*
+ * Whether a door may look the revision up: what is not hot any more may still be what the words
+ * name.
+ */
 bool revision_is_read(const struct kernel *kernel, uint32_t revision);
 
 /* How many slots a table of this kernel's has: what the maps were made with. */
@@ -71,15 +73,19 @@ int kernel_grace(void);
 void addr_to_words(const struct addr *addr, uint32_t ret_words[4]);
 void addr_from_words(const uint32_t words[4], struct addr *ret_addr);
 
-/* Calls `each` for every entry of a hash map, in batches; stops at the first non-zero return, which
- * it gives. */
+/*
+ * Calls `each` for every entry of a hash map, in batches; stops at the first non-zero return, which
+ * it gives.
+ */
 int map_walk(const struct map *map, int (*each)(void *context, void *key, void *value),
 	     void *context);
 
 int path_join(char *path, size_t size, const char *dir, const char *name);
 
-/* Whether XDP frames can be sent out of the interface (its driver's own word); -ENOTSUP when the
- * kernel cannot say. */
+/*
+ * Whether XDP frames can be sent out of the interface (its driver's own word); -ENOTSUP when the
+ * kernel cannot say.
+ */
 int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */

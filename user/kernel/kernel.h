@@ -13,8 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Sizes are entries. All are fixed when the maps are made; a later start with others keeps the old
- * and says so. */
+/*
+ * Sizes are entries. All are fixed when the maps are made; a later start with others keeps the old
+ * and says so.
+ */
 struct kernel_settings {
 	uint32_t flows;    /* connections per address family */
 	uint32_t services; /* VIP, port, protocol triples in one revision */
@@ -39,16 +41,20 @@ struct kernel;
  * -EPROTO when they have another ABI; -EPERM without the privilege; else -errno.
  */
 int kernel_open(const char *pin_dir, struct kernel **ret_kernel);
-/* Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
- * pins the doors. */
+/*
+ * Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
+ * pins the doors.
+ */
 int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
 		  struct kernel **ret_kernel);
 void kernel_close(struct kernel *kernel);
 
 /* --- revisions --- */
 
-/* The word in `active`, and the revision that the doors obey (they differ when the word names none
- * that is hot). */
+/*
+ * The word in `active`, and the revision that the doors obey (they differ when the word names none
+ * that is hot).
+ */
 uint32_t kernel_active(const struct kernel *kernel);
 uint32_t kernel_obeyed(const struct kernel *kernel);
 bool kernel_is_hot(const struct kernel *kernel, uint32_t revision);
@@ -67,8 +73,10 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
  * connections each version had opened, so that shares can be measured from here on.
  */
 int kernel_flip(struct kernel *kernel, uint32_t revision);
-/* Endpoints and rings alone: what the plan says of the versions that the kernel knows. Never makes
- * a revision. */
+/*
+ * Endpoints and rings alone: what the plan says of the versions that the kernel knows. Never makes
+ * a revision.
+ */
 int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags);
 
 /*
@@ -90,8 +98,10 @@ const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t in
 int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index);
 uint32_t kernel_endpoint_limit(const struct kernel *kernel);
 const struct sl_endpoint *kernel_endpoint(const struct kernel *kernel, uint32_t index);
-/* The words (endpoint indices) of a version's ring; returns how many, `ret_words` into the mapped
- * table (pairs). */
+/*
+ * The words (endpoint indices) of a version's ring; returns how many, `ret_words` into the mapped
+ * table (pairs).
+ */
 uint32_t kernel_ring_word(const struct kernel *kernel, uint32_t version, uint32_t place);
 
 struct kernel_fill {
@@ -99,8 +109,10 @@ struct kernel_fill {
 	uint32_t used, size;
 };
 #define KERNEL_FILLS 9
-/* How full each map is. Counting flows walks them, so it is asked for apart. Returns how many
- * entries were filled. */
+/*
+ * How full each map is. Counting flows walks them, so it is asked for apart. Returns how many
+ * entries were filled.
+ */
 size_t kernel_fill(const struct kernel *kernel, bool with_flows, struct kernel_fill *ret_fill);
 
 struct kernel_connection {
@@ -109,8 +121,10 @@ struct kernel_connection {
 	enum protocol protocol;
 };
 
-/* What the doors would do with a connection's first packet, by the same tables and the same pure
- * code. */
+/*
+ * What the doors would do with a connection's first packet, by the same tables and the same pure
+ * code.
+ */
 struct kernel_explain {
 	uint32_t revision;
 	bool is_ours;    /* a service of the active revision */
@@ -128,8 +142,10 @@ struct kernel_explain {
 int kernel_explain(const struct kernel *kernel, const struct kernel_connection *connection,
 		   struct kernel_explain *ret_explain);
 
-/* Live connections by version index (opened by the table's entries that are not closed or idle).
- * Walks the flows. */
+/*
+ * Live connections by version index (opened by the table's entries that are not closed or idle).
+ * Walks the flows.
+ */
 int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, uint32_t limit);
 /*
  * Removes entries of connections closed for a minute, UDP flows past their idle time and TCP flows
@@ -163,6 +179,8 @@ int kernel_detach(struct kernel *kernel, uint32_t ifindex);
 /* What is attached now, by the pins. */
 int kernel_devices(void *parent, const struct kernel *kernel, struct kernel_device **ret_list,
 		   size_t *ret_count);
-/* Detaches everything and removes every pin: traffic goes on as if Sluice had never been. Works
- * without any map. */
+/*
+ * Detaches everything and removes every pin: traffic goes on as if Sluice had never been. Works
+ * without any map.
+ */
 int kernel_detach_all(const char *pin_dir, struct diags *diags);

@@ -286,8 +286,10 @@ static int doors_load(const char *pin_dir, const struct kernel_settings *setting
 	return err;
 }
 
-/* New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
- * for none. */
+/*
+ * New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
+ * for none.
+ */
 static int control_make(const char *pin_dir, const struct kernel_settings *settings)
 {
 	struct sl_control control = { .abi = SL_ABI, .slots = settings->slots };

@@ -210,8 +210,10 @@ static int endpoint_keep(struct stage *stage, const struct sl_endpoint *endpoint
 	return 0;
 }
 
-/* An address without an index gets one that no live flow can name: never used, or freed by the
- * sweep. */
+/*
+ * An address without an index gets one that no live flow can name: never used, or freed by the
+ * sweep.
+ */
 static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoint,
 			 uint32_t *ret_index)
 {
@@ -316,8 +318,10 @@ static void endpoints_write(struct stage *stage)
 		endpoints[stage->new_endpoints[i].index] = stage->new_endpoints[i].value;
 }
 
-/* Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may
- * not be: see the audit. */
+/*
+ * Returns the ring that was replaced, 0 when none was. The key's place is free, but its ring may
+ * not be: see the audit.
+ */
 static uint64_t version_write(struct stage *stage, size_t at)
 {
 	struct sl_version *version =
@@ -377,8 +381,10 @@ static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uin
 	return table_add(stage, ordinals, *ret_base, size, true);
 }
 
-/* `only` is the one version that has a weight, or negative: it needs no table of thousands of equal
- * slots. */
+/*
+ * `only` is the one version that has a weight, or negative: it needs no table of thousands of equal
+ * slots.
+ */
 static int split_table(struct stage *stage, const struct plan_split *from, int64_t only,
 		       struct sl_split *split)
 {
@@ -396,8 +402,10 @@ static int split_table(struct stage *stage, const struct plan_split *from, int64
 	return err;
 }
 
-/* Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what
- * nobody names. */
+/*
+ * Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what
+ * nobody names.
+ */
 static int split_stage(struct stage *stage, size_t at)
 {
 	const struct plan_split *from = &stage->plan->splits[at];

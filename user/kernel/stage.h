@@ -44,8 +44,10 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX]);
 /* Reads which places hot revisions and versions use. */
 int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
 	       struct stage **ret_stage);
-/* Versions, endpoints and rings that the plan names: find room. With known_only, versions that the
- * kernel does not have are left out. */
+/*
+ * Versions, endpoints and rings that the plan names: find room. With known_only, versions that the
+ * kernel does not have are left out.
+ */
 int stage_members(struct stage *stage, bool known_only);
 /* -ENOSPC, and the option that helps. */
 int stage_full(const struct stage *stage, enum map_id id);

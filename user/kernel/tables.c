@@ -86,8 +86,10 @@ static int revisions_evict(struct kernel *kernel, size_t keep)
 	struct sl_revision hot[SL_HOT_MAX];
 	size_t count = kernel_revisions(kernel, hot), left = count;
 
-	/* The directory entry goes first, so that a flip by hand finds it gone rather than half
-	 * empty. */
+	/*
+	 * The directory entry goes first, so that a flip by hand finds it gone rather than half
+	 * empty.
+	 */
 	for (size_t i = 0; i < count && left > keep; i++) {
 		if (hot[i].number == kernel_active(kernel) ||
 		    hot[i].number == control_of(kernel)->fallback)
@@ -98,8 +100,10 @@ static int revisions_evict(struct kernel *kernel, size_t keep)
 	return left < count ? orphans_remove(kernel) : 0;
 }
 
-/* A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it
- * is obeyed. */
+/*
+ * A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it
+ * is obeyed.
+ */
 static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *diags)
 {
 	struct sl_revision *place = revision_place(kernel, revision);
@@ -199,8 +203,10 @@ static void service_write_rules(struct stage *stage, const struct plan_service *
 			  &rules[value->rule_base + i]);
 }
 
-/* All in one system call where the kernel has it: an insertion costs less than the way into the
- * kernel. */
+/*
+ * All in one system call where the kernel has it: an insertion costs less than the way into the
+ * kernel.
+ */
 static int services_write(struct stage *stage, const struct sl_service *values, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
@@ -239,8 +245,10 @@ static int stray_collect(void *context, void *key, void *value)
 		       : key_add(&strays->found, key);
 }
 
-/* Entries of the revision that the plan does not have: left over from a write that never ended, or
- * put there by hand. */
+/*
+ * Entries of the revision that the plan does not have: left over from a write that never ended, or
+ * put there by hand.
+ */
 static int strays_remove(struct stage *stage, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
@@ -327,8 +335,10 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	if (err)
 		return err;
 
-	/* From here on the kernel changes, beside what is active: tables, then the keys that lead
-	 * to them, then the entry. */
+	/*
+	 * From here on the kernel changes, beside what is active: tables, then the keys that lead
+	 * to them, then the entry.
+	 */
 	err = stage_write_members(stage);
 	if (!err)
 		err = stage_write_splits(stage);
@@ -336,7 +346,8 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 		service_write_rules(stage, &plan->services[i], &values[i]);
 	if (!err)
 		err = services_write(stage, values, revision);
-	if (!err)
+	/* A revision that was not hot had its entries removed as orphans, if there were any. */
+	if (!err && is_rewritten)
 		err = strays_remove(stage, revision);
 	if (err) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
@@ -362,8 +373,10 @@ static int members_try(struct kernel *kernel, const struct plan *plan, struct di
 	return err ? err : stage_write_members(stage);
 }
 
-/* Endpoints that have gone hold their places until they are swept, and nobody may have done so: the
- * agent may be dead. */
+/*
+ * Endpoints that have gone hold their places until they are swept, and nobody may have done so: the
+ * agent may be dead.
+ */
 int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags *diags)
 {
 	_cleanup_talloc_ struct diags *first = diags_new(NULL);
