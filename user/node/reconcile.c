@@ -53,13 +53,16 @@ static int history_warm(struct reconcile *reconcile)
 	if (err)
 		return err;
 	for (size_t i = count < SL_HOT_MIN ? count : SL_HOT_MIN; i-- > 0;) {
+		uint32_t number = list[i].number;
 		struct plan *plan;
 
-		if (list[i].number == node->active ||
-		    store_load(node->store, scratch, list[i].number, quiet, &revision) ||
+		/* What the word names would be obeyed as soon as it is hot. */
+		if (kernel_is_hot(node->kernel, number) || number == node->active ||
+		    number == kernel_active(node->kernel) ||
+		    store_load(node->store, scratch, number, quiet, &revision) ||
 		    node_plan_at(node, scratch, &revision, node->inventory, quiet, &plan))
 			continue;
-		kernel_write(node->kernel, plan, revision.number, revision.digest, quiet);
+		kernel_write(node->kernel, plan, number, revision.digest, quiet);
 	}
 	return 0;
 }
@@ -79,13 +82,13 @@ static int active_restore(struct reconcile *reconcile)
 {
 	struct node *node = reconcile->node;
 	struct sl_revision hot[SL_HOT_MAX];
-	bool is_bare = !kernel_revisions(node->kernel, hot);
+	size_t count = kernel_revisions(node->kernel, hot);
 	uint32_t word = kernel_active(node->kernel);
 	int err = 0;
 
 	if (word == node->active && kernel_is_hot(node->kernel, word))
 		return 0;
-	if (is_bare)
+	if (!count)
 		difference(reconcile, "the data plane held no revision; %u is the active one",
 			   node->active);
 	else
@@ -95,7 +98,8 @@ static int active_restore(struct reconcile *reconcile)
 			   kernel_is_hot(node->kernel, word) ? "on disk" : "hot", node->active);
 	if (!reconcile->repair)
 		return 0;
-	if (is_bare)
+	/* Some, but not the active one: whoever warmed them last was killed. */
+	if (count < SL_HOT_MIN)
 		err = history_warm(reconcile);
 	if (!err)
 		err = active_write(reconcile);
