@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Runs a command and stops it at one system call: killed before it, or the call fails without being made. A store to a
- * map in shared memory is no system call; killed before each call, the command is seen after every run of stores.
+ * Runs a command and stops it at one system call: killed before it, or the call fails without being
+ * made. A store to a map in shared memory is no system call; killed before each call, the command
+ * is seen after every run of stores.
  *
- * The command's exit code is passed on (128 and the signal, when one ended it). The report is one line:
+ * The command's exit code is passed on (128 and the signal, when one ended it). The report is one
+ * line:
  *   calls=COUNT at=NAME-OR-NUMBER-OF-THE-CALL signal=N
  */
 #include <asm/unistd.h>
@@ -31,7 +33,8 @@ static const char usage[] =
 	"  --kill N          SIGKILL before call N\n"
 	"  --fail N          call N is not made and fails\n"
 	"  --errno NAME      with ENOSPC, EIO or ENOMEM (EIO)\n"
-	"  --list FILE       writes a line for every call: its name, or its number when it changes nothing\n"
+	"  --list FILE       a line for every call: its name, or its number when it changes "
+	"nothing\n"
 	"  --report FILE     (standard error)\n";
 
 struct stopper {
@@ -39,7 +42,7 @@ struct stopper {
 	long kill, fail;
 	int error;
 	FILE *list, *report;
-	bool counts;	/* the path of --after was seen */
+	bool counts;    /* the path of --after was seen */
 	bool is_failed; /* this call's result is ours to give */
 	long count;
 	char at[32];
@@ -50,17 +53,20 @@ static const struct {
 	int number;
 	const char *name;
 } changing[] = {
-	{ __NR_write, "write" },	 { __NR_pwrite64, "pwrite" },	  { __NR_writev, "writev" },
-	{ __NR_fsync, "fsync" },	 { __NR_fdatasync, "fdatasync" }, { __NR_ftruncate, "ftruncate" },
-	{ __NR_renameat2, "rename" },	 { __NR_linkat, "link" },	  { __NR_unlinkat, "unlink" },
-	{ __NR_mkdirat, "mkdir" },	 { __NR_flock, "flock" },	  { __NR_sendto, "sendto" },
+	{ __NR_write, "write" },           { __NR_pwrite64, "pwrite" },
+	{ __NR_writev, "writev" },         { __NR_fsync, "fsync" },
+	{ __NR_fdatasync, "fdatasync" },   { __NR_ftruncate, "ftruncate" },
+	{ __NR_renameat2, "rename" },      { __NR_linkat, "link" },
+	{ __NR_unlinkat, "unlink" },       { __NR_mkdirat, "mkdir" },
+	{ __NR_flock, "flock" },           { __NR_sendto, "sendto" },
 	{ __NR_membarrier, "membarrier" }, { __NR_mount, "mount" },
 #ifdef __NR_renameat
 	{ __NR_renameat, "rename" },
 #endif
 #ifdef __NR_rename
-	{ __NR_rename, "rename" },	 { __NR_link, "link" },		  { __NR_unlink, "unlink" },
-	{ __NR_mkdir, "mkdir" },	 { __NR_rmdir, "rmdir" },
+	{ __NR_rename, "rename" },         { __NR_link, "link" },
+	{ __NR_unlink, "unlink" },         { __NR_mkdir, "mkdir" },
+	{ __NR_rmdir, "rmdir" },
 #endif
 };
 
@@ -75,7 +81,8 @@ static bool path_read(pid_t pid, uint64_t address, char *text, size_t size)
 	/* In two parts, because memory may end with the page. */
 	size_t first = 4096 - address % 4096;
 	struct iovec here = { text, size - 1 };
-	struct iovec there[] = { { (void *)address, first }, { (void *)(address + first), size - 1 } };
+	struct iovec there[] = { { (void *)address, first },
+				 { (void *)(address + first), size - 1 } };
 	ssize_t got = process_vm_readv(pid, &here, 1, there, 2, 0);
 
 	text[got > 0 ? got : 0] = 0;
@@ -187,8 +194,8 @@ static void call_result(pid_t pid, long result)
 #endif
 
 /*
- * Calls that cannot fail, so that nobody need expect it. brk can, but glibc 2.36 then uses memory that it does not have:
- * any program with a heap dies there.
+ * Calls that cannot fail, so that nobody need expect it. brk can, but glibc 2.36 then uses memory
+ * that it does not have: any program with a heap dies there.
  */
 static bool can_fail(uint64_t number)
 {
@@ -307,8 +314,13 @@ static FILE *file_open(const char *path)
 static void options_read(int argc, char **argv, struct stopper *stopper)
 {
 	static const struct option options[] = {
-		{ "after", 1, 0, 'a' }, { "kill", 1, 0, 'k' }, { "fail", 1, 0, 'f' }, { "errno", 1, 0, 'e' },
-		{ "list", 1, 0, 'l' },	{ "report", 1, 0, 'r' }, { 0 },
+		{ "after", 1, 0, 'a' },
+		{ "kill", 1, 0, 'k' },
+		{ "fail", 1, 0, 'f' },
+		{ "errno", 1, 0, 'e' },
+		{ "list", 1, 0, 'l' },
+		{ "report", 1, 0, 'r' },
+		{ 0 },
 	};
 	int c;
 

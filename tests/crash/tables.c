@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keeps the pinned tables in a file and puts them back, and says where connections would go: thousands of times, for
- * what takes seconds with the programs that people use.
+ * Keeps the pinned tables in a file and puts them back, and says where connections would go:
+ * thousands of times, for what takes seconds with the programs that people use.
  *
  *   tables PINS save FILE
  *   tables PINS restore FILE
  *   tables PINS answers [VIP:PORT]...
- *   tables PINS check      every hot revision has its services, and they lead to versions that there are
+ *   tables PINS check      every hot revision has its services, and the versions that they name
  */
 #include "../../user/kernel/internal.h"
 
@@ -80,7 +80,8 @@ static int hash_restore(const struct map *map, FILE *file)
 	int err = map_empty(map);
 
 	while (!err && fgetc(file) == 1) {
-		if (fread(key, map->key_size, 1, file) != 1 || fread(value, map->value_size, 1, file) != 1)
+		if (fread(key, map->key_size, 1, file) != 1 ||
+		    fread(value, map->value_size, 1, file) != 1)
 			return -EBADMSG;
 		err = bpf_map_update_elem(map->fd, key, value, BPF_ANY) ? -errno : 0;
 	}
@@ -144,8 +145,8 @@ static int hot_check(const struct kernel *kernel)
 		if (found == hot[i].services)
 			continue;
 		check.faults++;
-		printf("revision %u: %u services, %u of them are there\n", hot[i].number, hot[i].services,
-		       found);
+		printf("revision %u: %u services, %u of them are there\n", hot[i].number,
+		       hot[i].services, found);
 	}
 	return err ? err : check.faults ? -EBADMSG : 0;
 }
