@@ -116,24 +116,6 @@ int versions_collect(const struct view *view, json_t *list)
 
 /* --- endpoints --- */
 
-static int workload_compare(const void *name, const void *workload)
-{
-	return strcmp(name, ((const struct workload *)workload)->name);
-}
-
-/* A pod's labels as they are now come before those that came with the endpoint: so plan does it. */
-static const struct label_list *labels_of(const struct inventory *inventory,
-					  const struct endpoint *endpoint)
-{
-	const struct workload *workload = NULL;
-
-	if (*endpoint->workload && inventory->workload_count)
-		workload = bsearch(endpoint->workload, inventory->workloads,
-				   inventory->workload_count, sizeof(*inventory->workloads),
-				   workload_compare);
-	return workload ? &workload->labels : &endpoint->labels;
-}
-
 static json_t *serves_tree(const struct service *service, const struct label_list *labels)
 {
 	json_t *list = json_array();
@@ -195,7 +177,7 @@ static void endpoint_append(const struct view *view, const struct endpoint_group
 			    const struct endpoint *endpoint, json_t *list)
 {
 	const struct inventory *inventory = view->node->inventory;
-	const struct label_list *labels = labels_of(inventory, endpoint);
+	const struct label_list *labels = endpoint_labels(inventory, endpoint);
 	const struct service *service = model_service_find(view->node->model, group->host);
 
 	json_array_append_new(

@@ -140,3 +140,20 @@ bool labels_contain(const struct label_list *labels, const struct label_list *wa
 	}
 	return true;
 }
+
+static int workload_compare(const void *name, const void *workload)
+{
+	return strcmp(name, ((const struct workload *)workload)->name);
+}
+
+const struct label_list *endpoint_labels(const struct inventory *inventory,
+					 const struct endpoint *endpoint)
+{
+	const struct workload *workload = NULL;
+
+	if (*endpoint->workload && inventory->workload_count)
+		workload = bsearch(endpoint->workload, inventory->workloads,
+				   inventory->workload_count, sizeof(*inventory->workloads),
+				   workload_compare);
+	return workload ? &workload->labels : &endpoint->labels;
+}

@@ -223,3 +223,10 @@ int addr_compare(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
 /* Is every label of `wanted` in `labels`? An empty `wanted` is in all. */
 bool labels_contain(const struct label_list *labels, const struct label_list *wanted);
+
+/*
+ * The labels by which subsets find an endpoint: its pod's, as they are now, are better than the copy
+ * that came with the endpoint.
+ */
+const struct label_list *endpoint_labels(const struct inventory *inventory,
+					 const struct endpoint *endpoint);

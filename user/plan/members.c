@@ -98,24 +98,6 @@ static bool is_drained(const struct builder *builder, const char *host,
 	       drain_has(builder, host, &endpoint->addr, endpoint->port);
 }
 
-static int workload_compare(const void *name, const void *workload)
-{
-	return strcmp(name, ((const struct workload *)workload)->name);
-}
-
-/* A pod's labels, as they are now, are better than the copy that came with the endpoint. */
-static const struct label_list *endpoint_labels(const struct inventory *inventory,
-						const struct endpoint *endpoint)
-{
-	const struct workload *workload = NULL;
-
-	if (*endpoint->workload && inventory->workload_count)
-		workload = bsearch(endpoint->workload, inventory->workloads,
-				   inventory->workload_count, sizeof(*inventory->workloads),
-				   workload_compare);
-	return workload ? &workload->labels : &endpoint->labels;
-}
-
 const struct service_port *service_port_find(const struct service *service, uint16_t number,
 					     enum protocol protocol)
 {
