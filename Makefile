@@ -158,7 +158,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(PURE_SRC)
 fuzz: $(FUZZERS)
 	$(Q)for f in $(FUZZERS); do \
 		mkdir -p $(B)/fuzz/corpus-$$(basename $$f); \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
 	done
 
