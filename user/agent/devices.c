@@ -76,6 +76,12 @@ static void cleanup_links_p(struct if_nameindex **links)
 		if_freenameindex(*links);
 }
 
+static int devices_complain(int err)
+{
+	log_line(LOG_LEVEL_ERROR, "cannot list the interfaces: %s", strerror(-err));
+	return err;
+}
+
 int devices_sync(struct agent *agent, bool refresh)
 {
 	__attribute__((cleanup(cleanup_links_p))) struct if_nameindex *links = if_nameindex();
@@ -85,7 +91,9 @@ int devices_sync(struct agent *agent, bool refresh)
 	size_t count = 0;
 	int err;
 
-	if (!links || !diags)
+	if (!links)
+		return devices_complain(errno ? -errno : -ENOMEM);
+	if (!diags)
 		return -ENOMEM;
 	err = store_open(NULL, agent->options->state_dir, true, diags, &store);
 	if (!err)
@@ -97,6 +105,8 @@ int devices_sync(struct agent *agent, bool refresh)
 		devices_attach(agent, links, now, count, refresh, diags);
 		err = diags->errors ? -EIO : 0;
 	}
+	if (err && !diags->errors)
+		devices_complain(err);
 	log_diags(diags);
 	return err;
 }
