@@ -16,10 +16,11 @@ group_packages() {
 		zlib1g-dev libyaml-dev libjansson-dev libtalloc-dev libmd-dev libmnl-dev ;;
 	demo) echo nginx-light curl jq iproute2 ethtool procps util-linux ;;
 	# libclang-rt-dev: sanitizers and libFuzzer of clang; gcc brings its own
+	# netbase: wrk asks /etc/services what http is
 	check) group_packages build
 		group_packages demo
 		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
-			conntrack tcpdump socat iputils-ping wrk git ;;
+			conntrack tcpdump socat iputils-ping wrk netbase git ;;
 	*) usage ;;
 	esac
 }
