@@ -25,6 +25,7 @@ struct agent {
 	struct kernel
 		*kernel;  /* its own view, apart from the one that node_open takes for a change */
 	uint64_t repairs; /* since the start */
+	int alone; /* descriptor of the lock that no other agent has; until the end */
 };
 
 /* Runs `work` with the state folder locked and opened; logs what it says. */
@@ -46,6 +47,8 @@ bool devices_news(int socket);
 int config_apply(struct agent *agent);
 /* An inotify descriptor on the folder. */
 int config_watch(const char *dir);
+/* The folder may be another by now, under the same name: a renamed one, or a symbolic link's. */
+void config_watch_again(int watch, const char *dir);
 void config_news(int watch);
 
 /* --- notify.c --- */

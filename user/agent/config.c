@@ -50,7 +50,8 @@ static void digest_write(const char *state_dir, const char *hex)
 	snprintf(path, sizeof(path), "%s/" DIGEST_FILE, state_dir);
 	snprintf(aside, sizeof(aside), "%s.tmp", path);
 
-	FILE *file = fopen(aside, "we");
+	int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 	bool is_written =
 		file && fprintf(file, "%s\n", hex) > 0 && !fflush(file) && !fsync(fileno(file));
 
@@ -80,6 +81,11 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 		return 0;
 	}
 	err = input_apply(diags, texts, count, INPUT_REPLACE, NULL, node->inventory, diags, &input);
+	if (!err && !input.taken) {
+		diag_add(diags, DIAG_ERROR, agent->options->config_dir, 0, 0, NULL,
+			 "holds no object: an empty folder is taken for a mistake");
+		err = -EINVAL;
+	}
 	if (!err)
 		err = node_commit(node, input.model, input.inventory, &change, diags, diags,
 				  &result);
@@ -99,15 +105,28 @@ int config_apply(struct agent *agent)
 	return agent_locked(agent, "sluiced config", config_commit);
 }
 
+/*
+ * Files that are complete: closed after writing, or renamed into place. One that is only created is
+ * not, and applying half a file would be worse than waiting for the next check.
+ */
+#define WATCHED                                                                                    \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |               \
+	 IN_MOVE_SELF | IN_ONLYDIR)
+
 int config_watch(const char *dir)
 {
 	_cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-	if (fd < 0 || inotify_add_watch(fd, dir,
-					IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-						IN_CREATE | IN_ONLYDIR) < 0)
+	if (fd < 0 || inotify_add_watch(fd, dir, WATCHED) < 0)
 		return -errno;
 	return TAKE_FD(fd);
+}
+
+void config_watch_again(int watch, const char *dir)
+{
+	if (inotify_add_watch(watch, dir, WATCHED) < 0)
+		log_line(LOG_LEVEL_WARNING, "%s: cannot be watched: %s; what was applied holds", dir,
+			 strerror(errno));
 }
 
 void config_news(int watch)

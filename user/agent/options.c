@@ -131,7 +131,11 @@ static int option_sizes(int id, const char *name, const char *text, struct optio
 	case OPT_ENDPOINTS:
 		return number_parse(name, text, 1, 1u << 24, &settings->endpoints);
 	case OPT_SLOTS:
-		return number_parse(name, text, SL_SLOTS_PER_GROUP, 65536, &settings->slots);
+		err = number_parse(name, text, SL_SLOTS_PER_GROUP, 65536, &settings->slots);
+		if (err || !(settings->slots & (settings->slots - 1)))
+			return err;
+		fprintf(stderr, "sluiced: --slots: found \"%s\", wants a power of two\n", text);
+		return -EINVAL;
 	case OPT_UDP_IDLE:
 		err = number_parse(name, text, 1, 86400, &seconds);
 		settings->udp_idle_ms = err ? settings->udp_idle_ms : seconds * 1000;

@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONFIG_SETTLE_MS 200 /* files of a change come one after the other */
@@ -84,6 +86,41 @@ static int seed_read(const char *path, char ret_hex[64])
 	return 0;
 }
 
+/*
+ * One agent a state folder, for as long as it lives: two with other --device would take each other's
+ * doors off. A new one waits a while for an old one that is ending, as in a rolling update.
+ */
+#define AGENT_WAIT_MS 15000
+
+static int agent_alone(const char *state_dir, struct diags *diags)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	char path[512], holder[32] = "";
+	_cleanup_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/agent.lock", state_dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		diag_add(diags, DIAG_ERROR, path, 0, 0, NULL, "cannot be opened: %s", strerror(errno));
+		return -errno;
+	}
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += 50) {
+		if (errno != EWOULDBLOCK || waited >= AGENT_WAIT_MS) {
+			if (pread(fd, holder, sizeof(holder) - 1, 0) > 0)
+				holder[strcspn(holder, "\n")] = 0;
+			diag_add(diags, DIAG_ERROR, path, 0, 0, NULL,
+				 "another sluiced (pid %s) serves this state folder: end it first, or "
+				 "give this one a --state and --pins of its own",
+				 *holder ? holder : "unknown");
+			return -EBUSY;
+		}
+		nanosleep(&pause, NULL);
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
+		log_line(LOG_LEVEL_WARNING, "%s: cannot say who holds it", path);
+	return TAKE_FD(fd);
+}
+
 /* Under the lock, because pins and maps are made here, and a CLI must see all of them or none. */
 static int agent_start(struct agent *agent, const struct options *options, struct diags *diags)
 {
@@ -93,6 +130,8 @@ static int agent_start(struct agent *agent, const struct options *options, struc
 	int err = store_open(NULL, options->state_dir, true, diags, &store);
 
 	if (!err)
+		err = agent->alone = agent_alone(options->state_dir, diags);
+	if (err >= 0)
 		err = store_lock(store, 5000, "sluiced start", diags);
 	if (!err && options->seed_file)
 		err = seed_read(options->seed_file, hex);
@@ -187,8 +226,19 @@ static void settle_start(const struct loop *loop)
 	timerfd_settime(loop->fd[SOURCE_SETTLE], 0, &when, NULL);
 }
 
+/* What events tell is looked at again by the clock: an event may be lost, or never have come. */
+static void everything_check(const struct loop *loop, struct agent *agent)
+{
+	agent_locked(agent, "check", check_work);
+	devices_sync(agent, true);
+	if (!agent->options->config_dir)
+		return;
+	config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
+	config_apply(agent);
+}
+
 /* True when the signal ends the agent. */
-static bool signal_take(struct agent *agent, int fd)
+static bool signal_take(const struct loop *loop, struct agent *agent, int fd)
 {
 	struct signalfd_siginfo info;
 
@@ -197,10 +247,7 @@ static bool signal_take(struct agent *agent, int fd)
 	if (info.ssi_signo != SIGHUP)
 		return true;
 	service_notify("RELOADING=1");
-	agent_locked(agent, "check", check_work);
-	devices_sync(agent, true);
-	if (agent->options->config_dir)
-		config_apply(agent);
+	everything_check(loop, agent);
 	service_notify("READY=1");
 	return false;
 }
@@ -211,11 +258,10 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 
 	switch (source) {
 	case SOURCE_SIGNAL:
-		return signal_take(agent, fd);
+		return signal_take(loop, agent, fd);
 	case SOURCE_CHECK:
 		timer_read(fd);
-		agent_locked(agent, "check", check_work);
-		devices_sync(agent, true);
+		everything_check(loop, agent);
 		break;
 	case SOURCE_LINKS:
 		if (devices_news(fd))
@@ -227,6 +273,7 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 		break;
 	case SOURCE_SETTLE:
 		timer_read(fd);
+		config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
 		config_apply(agent);
 		break;
 	default:

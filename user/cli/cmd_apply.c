@@ -41,8 +41,7 @@ static int result_show(struct cli *cli, const struct input_result *input,
 	result_print(cli, result, stdout);
 	printf("%zu object%s taken", input->taken, input->taken == 1 ? "" : "s");
 	if (input->passed)
-		printf(", %zu passed over%s", input->passed,
-		       cli->is_verbose ? "" : " (-v says which)");
+		printf(", %zu passed over", input->passed);
 	printf("\n");
 	return CLI_DONE;
 }
@@ -73,6 +72,12 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 	err = input_apply(scratch, texts, count,
 			  args_has(&cli->args, "replace") ? INPUT_REPLACE : INPUT_MERGE,
 			  node->model, node->inventory, cli->diags, &input);
+	/* A pipe whose first half failed must not empty the node. */
+	if (!err && !input.taken && args_has(&cli->args, "replace")) {
+		diag_add(cli->diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "the input holds no object, and --replace would remove every service");
+		err = -EINVAL;
+	}
 	if (!err)
 		err = node_commit(node, input.model, input.inventory, &change, cli->diags, scratch,
 				  &result);

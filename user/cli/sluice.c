@@ -43,7 +43,8 @@ static void findings_print(const struct cli *cli)
 		const struct diag *diag = &cli->diags->list[i];
 		bool is_about = cli_is_about(cli, diag);
 
-		if (cli->is_verbose || (is_about && diag->level != DIAG_NOTE))
+		/* A note with a place is about an object that was passed over: never silently. */
+		if (cli->is_verbose || (is_about && (diag->level != DIAG_NOTE || diag->file)))
 			list[shown.count++] = *diag;
 		else if (!is_about && diag->level == DIAG_WARNING)
 			hidden++;
