@@ -20,6 +20,7 @@ static const struct row service_rows[] = {
 		  "[1.2.3.4]\n"
 		  "  ports: [{port: 80}]\nstatus: {loadBalancer: {ingress: [{ip: 5.6.7.8}, "
 		  "{hostname: a}]}}\n"),
+	  .wanted = "9:51: warning: status.loadBalancer.ingress[1].hostname: not resolved",
 	  .result = REVIEWS " kube 10.96.0.1 fd00::1 1.2.3.4 5.6.7.8 :80/tcp/?\n" },
 	{ "ports carry a target by number or by name, and what their name or appProtocol says",
 	  SERVICE("  ports:\n  - {port: 80, name: http, targetPort: 8080}\n  - {port: 81, name: "
@@ -71,7 +72,24 @@ static const struct row service_rows[] = {
 		    "7:3: warning: spec.sessionAffinityConfig: ignored\n"
 		    "8:3: warning: spec.trafficDistribution: ignored\n"
 		    "9:3: warning: spec.loadBalancerSourceRanges: ignored\n"
-		    "10:3: warning: spec.publishNotReadyAddresses: ignored" },
+		    "10:3: warning: spec.publishNotReadyAddresses: ignored\n"
+		    "11:3: warning: spec.newField: unknown field \"newField\" ... ignored" },
+	{ "a misspelt field of a Service is an error",
+	  SERVICE("  clusterIp: 10.96.0.1\n  ports: [{port: 80, targetport: 81}]\n") "staus: {}\n",
+	  .wanted = "5:3: error: spec.clusterIp: did you mean \"clusterIP\"?\n"
+		    "6:22: error: spec.ports[0].targetport: did you mean \"targetPort\"?\n"
+		    "7:1: error: staus: did you mean \"status\"?" },
+	{ "a field that Kubernetes grew is a warning, once for each kind of place",
+	  SERVICE("  ports: [{port: 80, quicVersion: 1}, {port: 81, quicVersion: 1}]\n"
+		  "  quicVersion: 1\n"),
+	  .wanted = "5:22: warning: spec.ports[0].quicVersion: ServicePort, ignored\n"
+		    "6:3: warning: spec.quicVersion: ServiceSpec, ignored",
+	  .result = REVIEWS " kube :80/tcp/? :81/tcp/?\n" },
+	{ "what a server says of a Service without bearing on the split is known",
+	  SERVICE("  type: LoadBalancer\n  ipFamilies: [IPv4]\n  ipFamilyPolicy: SingleStack\n"
+		  "  loadBalancerIP: 1.2.3.4\n  loadBalancerClass: a\n  healthCheckNodePort: 1\n"
+		  "  allocateLoadBalancerNodePorts: true\n  ports: [{port: 80, nodePort: 30080}]\n"),
+	  .result = REVIEWS " kube :80/tcp/?\n" },
 	{ "a Service's name is one DNS label", OBJECT("v1", "Service", "name: a.b", "spec: {}\n"),
 	  .wanted = "3:18: error: metadata.name: \"a.b\"; allowed for a Service" },
 	{ "an object needs a name", OBJECT("v1", "Service", "namespace: a", "spec: {}\n"),
@@ -113,6 +131,19 @@ static const struct row endpoint_rows[] = {
 	  .result = "group EndpointSlice/default/reviews-x of " REVIEWS " 10.0.0.1*1\n" },
 	{ "an address is checked", SLICE("endpoints: [{addresses: [nope]}]\n"),
 	  .wanted = "5:26: error: endpoints[0].addresses[0]: \"nope\"; allowed is an IP address" },
+	{ "a misspelt field of a slice is an error",
+	  SLICE("endpoint: []\nports: [{prot: 80}]\n"
+		"endpoints: [{adresses: [], addresses: [10.0.0.1], conditions: {redy: false}}]\n"),
+	  .wanted = "5:1: error: endpoint: did you mean \"endpoints\"?\n"
+		    "6:10: error: ports[0].prot: did you mean \"port\"?\n"
+		    "7:14: error: endpoints[0].adresses: did you mean \"addresses\"?\n"
+		    "7:64: error: endpoints[0].conditions.redy: did you mean \"ready\"?" },
+	{ "where an endpoint is is known, in the old words too",
+	  SLICE("endpoints: [{addresses: [10.0.0.1], nodeName: a, zone: b, hostname: c, "
+		"topology: {a: b}, deprecatedTopology: {a: b}}]\nports: [{port: 80, "
+		"appProtocol: http}]\n"),
+	  .result = "group EndpointSlice/default/reviews-x of " REVIEWS
+		    " 10.0.0.1*1:=80/tcp\n" },
 	{ "topology hints are ignored, said once",
 	  SLICE("endpoints: [{addresses: [10.0.0.1], hints: {forZones: []}}, {addresses: "
 		"[10.0.0.2], hints: {a: b}}]\n"),
@@ -140,6 +171,14 @@ static const struct row endpoint_rows[] = {
 		 "UDP}]\n"),
 	  .result = "group Endpoints/default/reviews of " REVIEWS
 		    " 10.0.0.1*1<default/a>:dns=53/udp 10.0.0.2-not-ready*1:dns=53/udp\n" },
+	{ "a misspelt field of Endpoints is an error",
+	  OBJECT("v1", "Endpoints", "name: reviews",
+		 "subset: []\nsubsets: [{adresses: [], addresses: [{ip: 10.0.0.1, nodename: a, "
+		 "unheardOf: 1}]}]\n"),
+	  .wanted = "4:1: error: subset: did you mean \"subsets\"?\n"
+		    "5:12: error: subsets[0].adresses: did you mean \"addresses\"?\n"
+		    "5:53: error: subsets[0].addresses[0].nodename: did you mean \"nodeName\"?\n"
+		    "5:66: warning: subsets[0].addresses[0].unheardOf: EndpointAddress, ignored" },
 	{ "a Pod with an address is a workload", POD("status: {phase: Running, podIP: 10.0.0.1}\n"),
 	  .result = "pod default/a 10.0.0.1{version=v1}\n" },
 	{ "podIPs stand in for podIP", POD("status: {podIPs: [{ip: 10.0.0.1}]}\n"),

@@ -131,6 +131,20 @@ static void test_a_folder_without_texts_is_a_warning(void **state)
 	assert_int_equal(diags->warnings, 1);
 }
 
+static void test_a_folder_inside_a_folder_is_a_warning(void **state)
+{
+	_cleanup_talloc_ void *memory = talloc_new(NULL);
+	struct diags *diags = diags_new(memory);
+	struct input_text *texts;
+	size_t count;
+
+	assert_int_equal(read_one(memory, "tests/data/input", diags, &texts, &count), 0);
+	assert_int_equal(diags->count, 1);
+	assert_int_equal(diags->warnings, 1);
+	assert_string_equal(diags->list[0].file, DATA "folder");
+	assert_non_null(strstr(diags->list[0].text, "folders inside folders are not read"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +154,7 @@ int main(void)
 		cmocka_unit_test(test_standard_input),
 		cmocka_unit_test(test_a_file_has_a_limit),
 		cmocka_unit_test(test_a_folder_without_texts_is_a_warning),
+		cmocka_unit_test(test_a_folder_inside_a_folder_is_a_warning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lenient tables: a field of Kubernetes that is not here is its evolution, not a misspelling. Those
- * that bear on traffic and are not obeyed are here, to be said aloud.
+ * Kubernetes grows fields: one that is not here gets a warning, or an error when it looks like a
+ * misspelling of one that is. Those that bear on traffic and are not obeyed are here, to be said
+ * aloud. Pods and what the server writes (status, targetRef) are lenient: we need little of them.
  */
 #include "kube.h"
 
@@ -12,6 +13,13 @@
 #define LENIENT(type_name, struct_type, table)                                               \
 	{ .name = (type_name), .size = sizeof(struct_type), .fields = (table),             \
 	  .count = ARRAY_SIZE(table), .is_lenient = true }
+#define GROWING(type_name, struct_type, table)                                               \
+	{ .name = (type_name), .size = sizeof(struct_type), .fields = (table),             \
+	  .count = ARRAY_SIZE(table), .is_growing = true }
+
+#define SILENT(json) { json, FIELD_ANY, FIELD_SILENT, NOWHERE }
+/* What every object has; object.c reads it. */
+#define HEAD SILENT("apiVersion"), SILENT("kind"), SILENT("metadata")
 
 /* "Cluster" is the server's default and what we do; only the other asks for what we do not. */
 static void check_policy(struct reader *reader, const struct node *node, const void *text)
@@ -62,9 +70,11 @@ static const struct field service_port_fields[] = {
 	  .check = check_protocol },
 	{ "appProtocol", FIELD_STRING, AT(struct kube_service_port, app_protocol) },
 	PORT("port", struct kube_service_port, port, true),
+	SILENT("targetPort"), /* read from the node */
+	SILENT("nodePort"),
 };
 static const struct schema schema_service_port =
-	LENIENT("ServicePort", struct kube_service_port, service_port_fields);
+	GROWING("ServicePort", struct kube_service_port, service_port_fields);
 
 static const struct field service_spec_fields[] = {
 	{ "type", FIELD_STRING, AT(struct kube_service_spec, type) },
@@ -87,17 +97,42 @@ static const struct field service_spec_fields[] = {
 	  .why = "clients of every address are served" },
 	{ "publishNotReadyAddresses", FIELD_BOOL, FIELD_IGNORED, NOWHERE,
 	  .why = "the conditions of its EndpointSlices decide" },
+	{ "topologyKeys", FIELD_STRINGS, FIELD_IGNORED, NOWHERE },
+	SILENT("ipFamily"), /* before 1.20 */
+	SILENT("ipFamilies"),
+	SILENT("ipFamilyPolicy"),
+	SILENT("externalName"), /* said of the type */
+	SILENT("loadBalancerIP"), /* a wish; the status has what came of it */
+	SILENT("loadBalancerClass"),
+	SILENT("allocateLoadBalancerNodePorts"),
+	SILENT("healthCheckNodePort"),
 };
 static const struct schema schema_service_spec =
-	LENIENT("ServiceSpec", struct kube_service_spec, service_spec_fields);
+	GROWING("ServiceSpec", struct kube_service_spec, service_spec_fields);
 
 static const struct field ip_fields[] = {
 	{ "ip", FIELD_STRING, AT(struct kube_ip, ip), .check = check_address },
 };
 static const struct schema schema_ip = LENIENT("IP", struct kube_ip, ip_fields);
 
+static void check_ingress(struct reader *reader, const struct node *node, const void *object)
+{
+	const struct node *hostname = node_get(node, "hostname");
+	const struct kube_ip *ingress = object;
+
+	if (hostname && !node_is_null(hostname) && !ingress->ip)
+		node_report_key(reader->diags, DIAG_WARNING, hostname,
+				"found a host name without an ip, which is not resolved: traffic "
+				"to its addresses is left alone");
+}
+
+static const struct schema schema_ingress = {
+	.name = "LoadBalancerIngress", .size = sizeof(struct kube_ip), .fields = ip_fields,
+	.count = ARRAY_SIZE(ip_fields), .is_lenient = true, .check = check_ingress,
+};
+
 static const struct field load_balancer_fields[] = {
-	{ "ingress", FIELD_LIST, AT(struct kube_load_balancer, ingress), .sub = &schema_ip },
+	{ "ingress", FIELD_LIST, AT(struct kube_load_balancer, ingress), .sub = &schema_ingress },
 };
 static const struct schema schema_load_balancer =
 	LENIENT("LoadBalancerStatus", struct kube_load_balancer, load_balancer_fields);
@@ -110,11 +145,12 @@ static const struct schema schema_service_status =
 	LENIENT("ServiceStatus", struct kube_service_status, service_status_fields);
 
 static const struct field service_fields[] = {
+	HEAD,
 	{ "spec", FIELD_OBJECT, AT(struct kube_service, spec), .sub = &schema_service_spec,
 	  .is_required = true },
 	{ "status", FIELD_OBJECT, AT(struct kube_service, status), .sub = &schema_service_status },
 };
-const struct schema schema_kube_service = LENIENT("Service", struct kube_service, service_fields);
+const struct schema schema_kube_service = GROWING("Service", struct kube_service, service_fields);
 
 static const struct field pod_status_fields[] = {
 	{ "phase", FIELD_STRING, AT(struct kube_pod_status, phase) },
@@ -135,7 +171,7 @@ static const struct field conditions_fields[] = {
 	{ "terminating", FIELD_BOOL, AT(struct kube_conditions, terminating) },
 };
 static const struct schema schema_conditions =
-	LENIENT("EndpointConditions", struct kube_conditions, conditions_fields);
+	GROWING("EndpointConditions", struct kube_conditions, conditions_fields);
 
 static const struct field target_fields[] = {
 	{ "kind", FIELD_STRING, AT(struct kube_target, kind) },
@@ -153,35 +189,44 @@ static const struct field slice_endpoint_fields[] = {
 	{ "targetRef", FIELD_OBJECT, AT(struct kube_slice_endpoint, target),
 	  .sub = &schema_target },
 	{ "hints", FIELD_ANY, NOWHERE }, /* said once for the slice */
+	SILENT("nodeName"),
+	SILENT("zone"),
+	SILENT("hostname"),
+	SILENT("topology"), /* of v1beta1 */
+	SILENT("deprecatedTopology"),
 };
 static const struct schema schema_slice_endpoint =
-	LENIENT("Endpoint", struct kube_slice_endpoint, slice_endpoint_fields);
+	GROWING("Endpoint", struct kube_slice_endpoint, slice_endpoint_fields);
 
 static const struct field endpoint_port_fields[] = {
 	{ "name", FIELD_STRING, AT(struct kube_endpoint_port, name) },
 	{ "protocol", FIELD_STRING, AT(struct kube_endpoint_port, protocol),
 	  .check = check_protocol },
 	PORT("port", struct kube_endpoint_port, port, false),
+	SILENT("appProtocol"), /* the Service's decides */
 };
 static const struct schema schema_endpoint_port =
-	LENIENT("EndpointPort", struct kube_endpoint_port, endpoint_port_fields);
+	GROWING("EndpointPort", struct kube_endpoint_port, endpoint_port_fields);
 
 static const struct field slice_fields[] = {
+	HEAD,
 	{ "addressType", FIELD_STRING, AT(struct kube_slice, address_type), .is_required = true },
 	{ "endpoints", FIELD_LIST, AT(struct kube_slice, endpoints),
 	  .sub = &schema_slice_endpoint },
 	{ "ports", FIELD_LIST, AT(struct kube_slice, ports), .sub = &schema_endpoint_port },
 };
-const struct schema schema_kube_slice = LENIENT("EndpointSlice", struct kube_slice, slice_fields);
+const struct schema schema_kube_slice = GROWING("EndpointSlice", struct kube_slice, slice_fields);
 
 static const struct field endpoint_address_fields[] = {
 	{ "ip", FIELD_STRING, AT(struct kube_endpoint_address, ip), .is_required = true,
 	  .check = check_address },
 	{ "targetRef", FIELD_OBJECT, AT(struct kube_endpoint_address, target),
 	  .sub = &schema_target },
+	SILENT("hostname"),
+	SILENT("nodeName"),
 };
 static const struct schema schema_endpoint_address =
-	LENIENT("EndpointAddress", struct kube_endpoint_address, endpoint_address_fields);
+	GROWING("EndpointAddress", struct kube_endpoint_address, endpoint_address_fields);
 
 static const struct field endpoint_subset_fields[] = {
 	{ "addresses", FIELD_LIST, AT(struct kube_endpoint_subset, addresses),
@@ -192,11 +237,12 @@ static const struct field endpoint_subset_fields[] = {
 	  .sub = &schema_endpoint_port },
 };
 static const struct schema schema_endpoint_subset =
-	LENIENT("EndpointSubset", struct kube_endpoint_subset, endpoint_subset_fields);
+	GROWING("EndpointSubset", struct kube_endpoint_subset, endpoint_subset_fields);
 
 static const struct field endpoints_fields[] = {
+	HEAD,
 	{ "subsets", FIELD_LIST, AT(struct kube_endpoints, subsets),
 	  .sub = &schema_endpoint_subset },
 };
 const struct schema schema_kube_endpoints =
-	LENIENT("Endpoints", struct kube_endpoints, endpoints_fields);
+	GROWING("Endpoints", struct kube_endpoints, endpoints_fields);

@@ -96,20 +96,23 @@ static int file_add(struct texts *texts, const char *path)
 	return fd < 0 ? read_error(texts, path, -errno) : text_add(texts, fd, path);
 }
 
-static int is_wanted(const struct dirent *entry)
+static int is_shown(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static bool is_text_name(const char *name)
 {
 	static const char *const ends[] = { ".yaml", ".yml", ".json" };
-	size_t length = strlen(entry->d_name);
+	size_t length = strlen(name);
 
-	if (entry->d_name[0] == '.')
-		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		size_t end = strlen(ends[i]);
 
-		if (length > end && !strcmp(entry->d_name + length - end, ends[i]))
-			return 1;
+		if (length > end && !strcmp(name + length - end, ends[i]))
+			return true;
 	}
-	return 0;
+	return false;
 }
 
 /* By bytes: alphasort would follow the locale. */
@@ -127,9 +130,12 @@ static int entries_add(struct texts *texts, const char *folder, struct dirent **
 
 		if (!path)
 			return read_error(texts, folder, -ENOMEM);
-		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+			diag_add(texts->diags, DIAG_WARNING, path, 0, 0, NULL,
+				 "is passed over: folders inside folders are not read");
 			continue;
-		int r = file_add(texts, path);
+		}
+		int r = is_text_name(entries[i]->d_name) ? file_add(texts, path) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -139,7 +145,8 @@ static int entries_add(struct texts *texts, const char *folder, struct dirent **
 static int folder_add(struct texts *texts, const char *path)
 {
 	_cleanup_free_ struct dirent **entries = NULL;
-	int count = scandir(path, &entries, is_wanted, by_name);
+	int count = scandir(path, &entries, is_shown, by_name);
+	size_t before = texts->count;
 
 	if (count < 0)
 		return read_error(texts, path, -errno);
@@ -147,7 +154,7 @@ static int folder_add(struct texts *texts, const char *path)
 	int r = entries_add(texts, path, entries, count);
 	for (int i = 0; i < count; i++)
 		free(entries[i]);
-	if (r == 0 && !count)
+	if (r == 0 && texts->count == before)
 		diag_add(texts->diags, DIAG_WARNING, path, 0, 0, NULL,
 			 "the folder has no *.yaml, *.yml or *.json");
 	return r;

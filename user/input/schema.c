@@ -14,13 +14,42 @@ static const struct field *field_find(const struct schema *schema, const char *n
 	return NULL;
 }
 
+static bool is_said(const struct reader *reader, const struct schema *schema, const char *key)
+{
+	for (size_t i = 0; i < reader->unknown_count; i++)
+		if (reader->unknown[i].schema == schema && !strcmp(reader->unknown[i].key, key))
+			return true;
+	return false;
+}
+
+static void report_grown(struct reader *reader, const struct schema *schema,
+			 const struct node *node)
+{
+	if (reader->unknown_count == UNKNOWN_MAX) {
+		/* No Kubernetes grows as many: what bounds errors then bounds the search too. */
+		node_report_key(reader->diags, DIAG_ERROR, node,
+				"found more than %u unknown fields", UNKNOWN_MAX);
+		return;
+	}
+
+	const char *key = talloc_strdup(reader->memory, node->key);
+	if (!key) {
+		reader->is_failed = true;
+		return;
+	}
+	reader->unknown[reader->unknown_count++] = (struct unknown){ schema, key };
+	node_report_key(reader->diags, DIAG_WARNING, node,
+			"found the unknown field \"%.80s\" in %s, ignored here and wherever else "
+			"it stands", node->key, schema->name);
+}
+
 static void report_unknown(struct reader *reader, const struct schema *schema,
 			   const struct node *node)
 {
 	_cleanup_talloc_ const char **names = talloc_array(NULL, const char *, schema->count + 1);
 	const char *nearest = NULL;
 
-	if (schema->is_lenient)
+	if (schema->is_lenient || is_said(reader, schema, node->key))
 		return;
 	if (reader->diags->errors > ERRORS_MAX) {
 		/* Nobody would read it: a hostile text shall not buy the search for names. */
@@ -35,6 +64,10 @@ static void report_unknown(struct reader *reader, const struct schema *schema,
 		node_report_key(reader->diags, DIAG_ERROR, node,
 				"found the unknown field \"%.80s\" in %s; did you mean \"%s\"?",
 				node->key, schema->name, nearest);
+		return;
+	}
+	if (schema->is_growing) {
+		report_grown(reader, schema, node);
 		return;
 	}
 

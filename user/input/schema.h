@@ -83,6 +83,7 @@ struct schema {
 	const struct field *fields;
 	size_t count;
 	bool is_lenient; /* unknown fields are Kubernetes's evolution, not a misspelling */
+	bool is_growing; /* the same, with a warning, unless one looks like a known field */
 	unsigned char need_choice; /* one of the fields of this choice must be there */
 	/* Runs after the fields, wrong or not. */
 	void (*check)(struct reader *reader, const struct node *node, const void *object);
@@ -94,12 +95,20 @@ struct schema {
 #define SCHEMA_CHECKED(type_name, table) \
 	{ .name = (type_name), .fields = (table), .count = ARRAY_SIZE(table) }
 
+#define UNKNOWN_MAX 100u /* fields that Kubernetes may have grown, in one input */
+
 struct reader {
 	void *memory;
 	struct diags *diags;
 	bool is_quiet;	/* inside a field that is refused or ignored as a whole: said once, at its
 			   top */
 	bool is_failed; /* out of memory */
+	/* Said already: a thousand endpoints of a newer Kubernetes shall not say it each. */
+	struct unknown {
+		const struct schema *schema;
+		const char *key;
+	} unknown[UNKNOWN_MAX];
+	size_t unknown_count;
 };
 
 /*
