@@ -380,6 +380,42 @@ static void rollback_of_a_service_that_never_differed(void **state)
 	assert_int_equal(f->node->active, 2);
 }
 
+/* The whole node went back, so what was active a moment ago led to nothing that is. */
+static void rollback_of_a_service_after_one_of_the_node(void **state)
+{
+	struct fixture *f = *state;
+
+	apply(f, both_90, 1, true);
+	apply(f, reviews_50, 2, true);
+	apply(f, reviews_20, 3, true);
+	apply(f, ratings_50, 4, true);
+	assert_int_equal(node_rollback(f->node, 1, &change, f->diags, f, &f->result), 0);
+	service_rollback(f, REVIEWS, 0);
+	assert_int_equal(f->result.revision, 5);
+	assert_int_equal(weight_of(f, REVIEWS), 20);
+	assert_int_equal(weight_of(f, RATINGS), 90);
+	assert_int_equal(f->diags->errors, 0);
+}
+
+static void rollback_says_who_when_and_why(void **state)
+{
+	static const struct node_change why = { .author = "bob", .reason = "too slow" };
+	struct store_activation got;
+	struct fixture *f = *state;
+
+	apply(f, both_90, 1, true);
+	apply(f, reviews_50, 2, true);
+	assert_int_equal(store_activation(f->node->store, f, &got), -ENOENT);
+	assert_int_equal(node_rollback(f->node, 0, &why, f->diags, f, &f->result), 0);
+	assert_int_equal(store_activation(f->node->store, f, &got), 0);
+	assert_true(got.active == 1 && got.previous == 2 && got.time > 0);
+	assert_string_equal(got.author, "bob");
+	assert_string_equal(got.reason, "too slow");
+	/* A change says it in its revision. */
+	apply(f, reviews_20, 3, true);
+	assert_int_equal(store_activation(f->node->store, f, &got), -ENOENT);
+}
+
 static void damaged_revision_is_set_aside(void **state)
 {
 	struct fixture *f = *state;
@@ -545,6 +581,8 @@ int main(void)
 		TEST(rollback_of_a_service_toggles),
 		TEST(rollback_of_a_service_keeps_its_address),
 		TEST(rollback_of_a_service_that_never_differed),
+		TEST(rollback_of_a_service_after_one_of_the_node),
+		TEST(rollback_says_who_when_and_why),
 		TEST(damaged_revision_is_set_aside),
 		TEST(damaged_active_revision_falls_back),
 		TEST(damaged_pointer_falls_back),

@@ -287,7 +287,8 @@ static void oldest_are_removed(void **state)
 static void active_comes_back(void **state)
 {
 	static const char *const bad[] = { "", "active 1", "active x previous 2\n",
-					   "active 1 previous 2", "active 1 previous 2\nmore" };
+					   "active 1 previous 2", "active 1 previous 2\nmore",
+					   "active 1 previous 2\n# time" };
 	struct fixture *f = *state;
 	uint32_t active = 77, previous = 77;
 
@@ -302,6 +303,36 @@ static void active_comes_back(void **state)
 		assert_int_equal(store_active(f->store, &active, &previous), -EBADMSG);
 		assert_true(active == 42 && previous == 41);
 	}
+}
+
+static void activation_comes_back(void **state)
+{
+	const struct store_activation wanted = { 1767225599, "ann", "a\nb\\c", 0, 0 };
+	struct store_activation got = { 0 };
+	struct fixture *f = *state;
+	uint32_t active = 0, previous = 0;
+
+	assert_int_equal(store_activation(f->store, f, &got), -ENOENT);
+	assert_int_equal(store_note_activation(f->store, &wanted), 0);
+	assert_int_equal(store_set_active(f->store, 1, 2), 0);
+	assert_string_equal(slurp(f, "active"),
+			    "active 1 previous 2\n# time 2025-12-31T23:59:59Z\n# author ann\n"
+			    "# reason a\\nb\\\\c\n");
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_true(active == 1 && previous == 2);
+	assert_int_equal(store_activation(f->store, f, &got), 0);
+	assert_true(got.time == wanted.time && got.active == 1 && got.previous == 2);
+	assert_string_equal(got.author, "ann");
+	assert_string_equal(got.reason, "a\nb\\c");
+	/* It was about that one flip. */
+	assert_int_equal(store_set_active(f->store, 2, 1), 0);
+	assert_string_equal(slurp(f, "active"), "active 2 previous 1\n");
+	assert_int_equal(store_activation(f->store, f, &got), -ENOENT);
+	/* What cannot be read of it leaves the pointer what it is. */
+	spill(f, "active", "active 3 previous 2\n# time x\n", 29);
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_int_equal(active, 3);
+	assert_int_equal(store_activation(f->store, f, &got), -EBADMSG);
 }
 
 static void endpoints_come_back(void **state)
@@ -600,6 +631,7 @@ int main(void)
 		TEST(numbers_are_not_used_again),
 		TEST(oldest_are_removed),
 		TEST(active_comes_back),
+		TEST(activation_comes_back),
 		TEST(endpoints_come_back),
 		TEST(seed_is_made_once),
 		TEST(lock_names_its_holder),

@@ -30,6 +30,48 @@ static json_t *revision_tree(const struct node *node, const struct store_revisio
 	return row;
 }
 
+/* Null unless it was a rollback that made the active revision the active one. */
+static json_t *activation_tree(const struct node *node)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct store_activation activation;
+
+	/* Flipped by hand since then: what the disk says is about another revision. */
+	if (!scratch || store_activation(node->store, scratch, &activation) ||
+	    activation.active != node->active)
+		return json_null();
+	return json_pack("{s:I, s:I, s:o, s:I, s:o, s:o}", "revision",
+			 (json_int_t)activation.active, "from", (json_int_t)activation.previous,
+			 "time", json_time(activation.time), "time_unix",
+			 (json_int_t)activation.time, "author", json_text(activation.author),
+			 "reason", json_text(activation.reason));
+}
+
+/* One line, whatever a text holds: a terminal must not obey it. */
+static void plain_print(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text);
+}
+
+static int activation_print(struct cli *cli, const json_t *activation)
+{
+	json_int_t number = 0, from = 0;
+	const char *when = "-", *author = "", *reason = "";
+
+	if (json_unpack((json_t *)activation, "{s:I, s:I, s?s, s:s, s:s}", "revision", &number,
+			"from", &from, "time", &when, "author", &author, "reason", &reason))
+		return CLI_DONE;
+	printf("revision %" JSON_INTEGER_FORMAT " is active since %s by ", number, when);
+	plain_print(author);
+	printf(" (was %" JSON_INTEGER_FORMAT ")%s", from, *reason ? ": " : "");
+	plain_print(reason);
+	putchar('\n');
+	if (fflush(stdout))
+		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
+	return CLI_DONE;
+}
+
 static int history_show(struct cli *cli, const struct node *node, const struct store_revision *list,
 			size_t count)
 {
@@ -42,13 +84,18 @@ static int history_show(struct cli *cli, const struct node *node, const struct s
 	static const struct section sections[] = {
 		SECTION("revisions", NULL, "no revision yet", columns),
 	};
-	_cleanup_json_ json_t *tree = json_pack("{s:I, s:[]}", "active_revision",
-						(json_int_t)node->active, "revisions");
+	_cleanup_json_ json_t *tree = json_pack("{s:I, s:o, s:[]}", "active_revision",
+						(json_int_t)node->active, "activation",
+						activation_tree(node), "revisions");
 	json_t *rows = json_object_get(tree, "revisions");
+	int exit;
 
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(rows, revision_tree(node, &list[i]));
-	return output_print(cli, tree, sections, ARRAY_SIZE(sections));
+	exit = output_print(cli, tree, sections, ARRAY_SIZE(sections));
+	if (exit || !output_is_table(cli))
+		return exit;
+	return activation_print(cli, json_object_get(tree, "activation"));
 }
 
 static int history_run(struct cli *cli)
@@ -85,7 +132,8 @@ const struct command command_history = {
 	.summary = "List the revisions, newest first: who, when, why, what changed",
 	.text = "A hot revision is in the kernel: going back to it is one store. One that\n"
 		"is on disk alone is rebuilt first. `sluice diff A B` shows what lies\n"
-		"between two of them.",
+		"between two of them. A rollback of the whole node makes no revision: who\n"
+		"did the last one, when and why, stands below the list.",
 	.example =
 		"sluice history\n"
 		"sluice history --limit 0 -o json | jq '.revisions[] | select(.author == \"ci\")'",

@@ -82,16 +82,17 @@ int node_commit(struct node *node, const struct model *model, const struct inven
 
 /*
  * Makes an existing revision active: one store when it is hot, else rebuilt from disk first.
- * number 0: the one that was active before this one (twice toggles). -ENOENT with the reason in
- * diags.
+ * number 0: the one that was active before this one (twice toggles). The disk's pointer keeps who
+ * did it, when and why (store_activation). -ENOENT with the reason in diags.
  */
 int node_rollback(struct node *node, uint32_t number, const struct node_change *change,
 		  struct diags *diags, void *parent, struct node_result *ret_result);
 
 /*
  * The given service's rules, subsets and affinity as they were before they last changed (or in
- * revision `number`), as a new revision; addresses and ports stay as they are. -ENOENT when
- * they never were different.
+ * revision `number`), as a new revision; addresses and ports stay as they are. When none of the
+ * revisions that led here has others, the newest of all that has. -ENOENT when they never were
+ * different.
  */
 int node_rollback_service(struct node *node, const char *host, uint32_t number,
 			  const struct node_change *change, struct diags *diags, void *parent,

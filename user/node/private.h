@@ -38,6 +38,10 @@ void node_members_refresh(struct node *node, const struct inventory *inventory,
  */
 int node_activate(struct node *node, uint32_t number, struct diags *diags);
 
+/* Who makes the change, and why, as the history says it. */
+const char *node_author(void *parent, const struct node_change *change);
+const char *node_reason(const struct node_change *change);
+
 /*
  * A digest over all that a model says about who may serve a version. Two models of one digest
  * need the same rings.

@@ -6,7 +6,9 @@
 #include "private.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
+#include <time.h>
 
 static int lost_complain(struct diags *diags, uint32_t number)
 {
@@ -60,8 +62,48 @@ static int cold_write(struct node *node, const struct store_revision *revision,
 		   : kernel_write(node->kernel, plan, revision->number, revision->digest, diags);
 }
 
+const char *node_author(void *parent, const struct node_change *change)
+{
+	const char *sudo_user = getenv("SUDO_USER");
+	const struct passwd *user;
+
+	if (change->author)
+		return change->author;
+	if (!geteuid() && sudo_user && *sudo_user)
+		return sudo_user;
+	user = getpwuid(getuid());
+	return user ? talloc_strdup(parent, user->pw_name)
+		    : talloc_asprintf(parent, "uid %u", (unsigned)getuid());
+}
+
+const char *node_reason(const struct node_change *change)
+{
+	if (change->reason && *change->reason)
+		return change->reason;
+	return change->command ? change->command : "";
+}
+
+/* No revision is made that could say who did it, so the pointer does. */
+static int rollback_activate(struct node *node, uint32_t number, const struct node_change *change,
+			     struct diags *diags)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct store_activation activation = {
+		.time = time(NULL),
+		.author = node_author(scratch, change),
+		.reason = node_reason(change),
+	};
+	int err;
+
+	/* Going back matters more than the note of it, and a failed one must not name a later. */
+	store_note_activation(node->store, &activation);
+	err = node_activate(node, number, diags);
+	store_note_activation(node->store, NULL);
+	return err;
+}
+
 static int rollback_run(struct node *node, const struct store_revision *revision,
-			struct diags *diags)
+			const struct node_change *change, struct diags *diags)
 {
 	int err = 0;
 
@@ -72,7 +114,7 @@ static int rollback_run(struct node *node, const struct store_revision *revision
 		hot_members(node, revision, diags);
 	else
 		err = cold_write(node, revision, diags);
-	return err ? err : node_activate(node, revision->number, diags);
+	return err ? err : rollback_activate(node, revision->number, change, diags);
 }
 
 /* For people, and after the flip: what it says must not delay the rollback nor fail it. */
@@ -90,9 +132,11 @@ static void rollback_describe(struct node *node, const struct store_revision *re
 			 revision->number);
 }
 
-static int rollback_to(struct node *node, const struct store_revision *revision, bool dry_run,
-		       struct diags *diags, void *parent, struct node_result *ret_result)
+static int rollback_to(struct node *node, const struct store_revision *revision,
+		       const struct node_change *change, struct diags *diags, void *parent,
+		       struct node_result *ret_result)
 {
+	bool dry_run = change->dry_run;
 	struct node_result result = { .revision = dry_run ? node->active : revision->number };
 	struct model *model = NULL;
 	int err;
@@ -100,7 +144,7 @@ static int rollback_to(struct node *node, const struct store_revision *revision,
 	result.summary = talloc_strdup(parent, "");
 	err = result.summary ? 0 : -ENOMEM;
 	if (!err && !dry_run)
-		err = rollback_run(node, revision, diags);
+		err = rollback_run(node, revision, change, diags);
 	if (err)
 		return err;
 	rollback_describe(node, revision, parent, diags, &model, &result);
@@ -131,5 +175,5 @@ int node_rollback(struct node *node, uint32_t number, const struct node_change *
 		diag_add(diags, DIAG_NOTE, NULL, 0, 0, NULL, "revision %u is active already",
 			 target);
 	err = node_revision(node, scratch, target, diags, &revision);
-	return err ? err : rollback_to(node, &revision, change->dry_run, diags, parent, ret_result);
+	return err ? err : rollback_to(node, &revision, change, diags, parent, ret_result);
 }

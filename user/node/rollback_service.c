@@ -101,7 +101,7 @@ static int history_load(struct search *search, uint32_t number, struct store_rev
 	return err ? err : -ENOENT;
 }
 
-static int history_search(struct search *search)
+static int parents_search(struct search *search)
 {
 	struct store_revision revision;
 	int err = history_load(search, search->node->active, &revision);
@@ -119,12 +119,41 @@ static int history_search(struct search *search)
 			return err;
 		err = 0;
 	}
-	if (err && err != -ENOENT)
-		return err;
-	diag_add(search->diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "%s: no revision that led to this one has other rules of it",
-		 search->today->host);
-	return -ENOENT;
+	return err && err != -ENOENT ? err : -ENOENT;
+}
+
+/*
+ * After a rollback of the whole node, what was active a moment ago did not lead to what is now.
+ * Those that did were all asked already, and answer as they did.
+ */
+static int others_search(struct search *search)
+{
+	struct store_revision *list, revision;
+	size_t count;
+	int err = store_list(search->node->store, search->scratch, search->diags, &list, &count);
+
+	for (size_t i = 0; !err && i < count; i++) {
+		err = history_load(search, list[i].number, &revision);
+		if (!err)
+			err = revision_search(search, &revision);
+		if (err != -ENOENT && err != -EALREADY)
+			return err;
+		err = 0;
+	}
+	return err ? err : -ENOENT;
+}
+
+static int history_search(struct search *search)
+{
+	int err = parents_search(search);
+
+	if (err == -ENOENT)
+		err = others_search(search);
+	if (err == -ENOENT)
+		diag_add(search->diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "%s: no revision that is kept has other rules of it",
+			 search->today->host);
+	return err;
 }
 
 static int number_search(struct search *search, uint32_t number)

@@ -69,21 +69,28 @@ static void changed_put(FILE *out, const char *summary)
 	}
 }
 
-static void head_put(FILE *out, const struct store_revision *revision)
+static void who_put(FILE *out, int64_t since, const char *author, const char *reason)
 {
-	time_t seconds = (time_t)revision->time;
-	const char *author = revision->author ? revision->author : "";
-	const char *reason = revision->reason ? revision->reason : "";
-	const char *members = revision->members ? revision->members : "";
+	time_t seconds = (time_t)since;
 	char when[32] = "";
 	struct tm tm;
 
 	if (gmtime_r(&seconds, &tm))
 		strftime(when, sizeof(when), "%FT%TZ", &tm);
-	fprintf(out, "# sluice revision %" PRIu32 "\n# parent %" PRIu32 "\n# time %s\n",
-		revision->number, revision->parent, when);
+	fprintf(out, "# time %s\n", when);
+	author = author ? author : "";
+	reason = reason ? reason : "";
 	field_put(out, "author", author, strlen(author));
 	field_put(out, "reason", reason, strlen(reason));
+}
+
+static void head_put(FILE *out, const struct store_revision *revision)
+{
+	const char *members = revision->members ? revision->members : "";
+
+	fprintf(out, "# sluice revision %" PRIu32 "\n# parent %" PRIu32 "\n", revision->number,
+		revision->parent);
+	who_put(out, revision->time, revision->author, revision->reason);
 	field_put(out, "members", members, strlen(members));
 	changed_put(out, revision->summary ? revision->summary : "");
 }
@@ -191,5 +198,43 @@ int head_parse(char *head, struct store_revision *ret_revision)
 	revision.reason = reason;
 	revision.members = members;
 	*ret_revision = revision;
+	return 0;
+}
+
+int activation_format(void *parent, const struct store_activation *activation, char **ret_text)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	char *copy;
+	bool failed;
+
+	if (!out)
+		return -ENOMEM;
+	who_put(out, activation->time, activation->author, activation->reason);
+	failed = ferror(out);
+	copy = fclose(out) || failed ? NULL : talloc_strdup(parent, text);
+	if (!copy)
+		return -ENOMEM;
+	*ret_text = copy;
+	return 0;
+}
+
+int activation_parse(char *text, struct store_activation *ret_activation)
+{
+	struct store_activation activation = { 0 };
+	char *cursor = text, *author, *reason;
+
+	if (!*text)
+		return -ENOENT;
+	if (time_parse(field_take(&cursor, "time"), &activation.time))
+		return -EBADMSG;
+	author = field_take(&cursor, "author");
+	reason = author ? field_take(&cursor, "reason") : NULL;
+	if (!reason || unescape(author) || unescape(reason))
+		return -EBADMSG;
+	activation.author = author;
+	activation.reason = reason;
+	*ret_activation = activation;
 	return 0;
 }

@@ -16,3 +16,8 @@
 int head_format(void *parent, const struct store_revision *revision, char **ret_head);
 /* Cuts `head` up in place; author, reason and summary point into it. 0 or -EBADMSG. */
 int head_parse(char *head, struct store_revision *ret_revision);
+
+/* Its lines "time", "author" and "reason" alone, as they follow the pointer to a revision. */
+int activation_format(void *parent, const struct store_activation *activation, char **ret_text);
+/* Cuts `text` up in place. 0, -ENOENT when it is empty, or -EBADMSG. */
+int activation_parse(char *text, struct store_activation *ret_activation);

@@ -4,6 +4,7 @@
 
 #include "../base/cleanup.h"
 #include "file.h"
+#include "head.h"
 #include "private.h"
 #include "seal.h"
 
@@ -124,34 +125,87 @@ void store_set_aside(struct store *store, int dir, const char *folder, const cha
 		 is_moved ? "set aside as " : "passed over", is_moved ? target : "");
 }
 
+/* The first line; what follows it are whole comment lines, which begin at `*ret_rest`. */
+static int active_parse(char *text, uint32_t *ret_active, uint32_t *ret_previous, char **ret_rest)
+{
+	uint32_t active, previous;
+	int end = 0;
+	char *line;
+
+	if (sscanf(text, "active %" SCNu32 " previous %" SCNu32 "%n", &active, &previous, &end) !=
+	    2 || text[end] != '\n')
+		return -EBADMSG;
+	for (line = text + end + 1; *line; line++) {
+		if (*line != '#' || !(line = strchr(line, '\n')))
+			return -EBADMSG;
+	}
+	*ret_active = active;
+	*ret_previous = previous;
+	*ret_rest = text + end + 1;
+	return 0;
+}
+
 int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous)
 {
 	_cleanup_talloc_ char *text = NULL;
 	uint32_t active = 0, previous = 0;
+	char *rest;
 	size_t size;
-	int err, end = 0;
+	int err;
 
 	err = file_read(NULL, store->dir, ACTIVE_FILE, 0, &text, &size, NULL);
+	if (!err)
+		err = active_parse(text, &active, &previous, &rest);
 	if (err && err != -ENOENT)
 		return err;
-	if (!err && (sscanf(text, "active %" SCNu32 " previous %" SCNu32 "%n", &active, &previous,
-			    &end) != 2 ||
-		     strcmp(text + end, "\n")))
-		return -EBADMSG;
 	*ret_active = active;
 	*ret_previous = previous;
 	return 0;
 }
 
+int store_activation(struct store *store, void *parent, struct store_activation *ret_activation)
+{
+	struct store_activation activation;
+	uint32_t active, previous;
+	char *text, *rest;
+	size_t size;
+	int err;
+
+	err = file_read(parent, store->dir, ACTIVE_FILE, 0, &text, &size, NULL);
+	if (!err)
+		err = active_parse(text, &active, &previous, &rest);
+	if (!err)
+		err = activation_parse(rest, &activation);
+	if (err)
+		return err;
+	activation.active = active;
+	activation.previous = previous;
+	*ret_activation = activation;
+	return 0;
+}
+
+int store_note_activation(struct store *store, const struct store_activation *activation)
+{
+	talloc_free(store->activation);
+	store->activation = NULL;
+	/* What is staged was written without it, or with another one. */
+	store->staged_active = 0;
+	return activation ? activation_format(store, activation, &store->activation) : 0;
+}
+
 int store_stage_active(struct store *store, uint32_t active, uint32_t previous)
 {
+	const char *lines = store->activation ? store->activation : "";
 	char text[64];
-	struct iovec part = { .iov_base = text };
+	struct iovec parts[] = {
+		{ .iov_base = text },
+		{ .iov_base = (char *)lines, .iov_len = strlen(lines) },
+	};
 	int err;
 
 	snprintf(text, sizeof(text), "active %" PRIu32 " previous %" PRIu32 "\n", active, previous);
-	part.iov_len = strlen(text);
-	err = file_stage(store->dir, ACTIVE_FILE, &part, 1);
+	parts[0].iov_len = strlen(text);
+	err = file_stage(store->dir, ACTIVE_FILE, parts, ARRAY_SIZE(parts));
 	store->staged_active = err ? 0 : active;
 	store->staged_previous = previous;
 	return err;
@@ -168,6 +222,7 @@ int store_set_active(struct store *store, uint32_t active, uint32_t previous)
 	store->staged_active = 0;
 	if (!err)
 		err = file_place(store->dir, ACTIVE_FILE);
+	store_note_activation(store, NULL);
 	/* The revision's name first, so that the pointer never names what is not there. */
 	if (!err && (fsync(store->revisions) || fsync(store->dir)))
 		err = -errno;

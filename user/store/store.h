@@ -4,7 +4,8 @@
  *
  *   lock                       flock; holds "pid command" of the holder
  *   seed                       the hash seed, 32 hex digits; made once, or given
- *   active                     "active N previous M\n", renamed into place
+ *   active                     "active N previous M\n", renamed into place; after a rollback
+ *                              also the lines "# time", "# author" and "# reason" of it
  *   revisions/0000000042.yaml  one revision: comment lines, then the model as model_export gives it
  *   endpoints.yaml             the inventory as inventory_export gives it, with a digest header
  *   damaged/                   files set aside because their digest did not fit
@@ -59,6 +60,20 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
  */
 int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous);
 int store_set_active(struct store *store, uint32_t active, uint32_t previous);
+
+/*
+ * Who made a revision active that was there already: a flip makes no revision that could say so.
+ * What the next store_set_active writes with its numbers; NULL: nothing. In memory until then, so
+ * that no flip waits for the disk.
+ */
+struct store_activation {
+	int64_t time; /* seconds since the epoch, UTC */
+	const char *author, *reason;
+	uint32_t active, previous; /* filled in on reading */
+};
+int store_note_activation(struct store *store, const struct store_activation *activation);
+/* -ENOENT: the active revision became so when it was made, or by an older release. */
+int store_activation(struct store *store, void *parent, struct store_activation *ret_activation);
 
 /*
  * Newest first, bodies not read (their size is checked, their digest only by store_load). A
