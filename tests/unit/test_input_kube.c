@@ -75,7 +75,8 @@ static const struct row service_rows[] = {
 		    "10:3: warning: spec.publishNotReadyAddresses: ignored\n"
 		    "11:3: warning: spec.newField: unknown field \"newField\" ... ignored" },
 	{ "a misspelt field of a Service is an error",
-	  SERVICE("  clusterIp: 10.96.0.1\n  ports: [{port: 80, targetport: 81}]\n") "staus: {}\n",
+	  SERVICE("  clusterIp: 10.96.0.1\n  ports: [{port: 80, targetport: 81}]\n"
+		  "staus: {}\n"),
 	  .wanted = "5:3: error: spec.clusterIp: did you mean \"clusterIP\"?\n"
 		    "6:22: error: spec.ports[0].targetport: did you mean \"targetPort\"?\n"
 		    "7:1: error: staus: did you mean \"status\"?" },
@@ -88,7 +89,8 @@ static const struct row service_rows[] = {
 	{ "what a server says of a Service without bearing on the split is known",
 	  SERVICE("  type: LoadBalancer\n  ipFamilies: [IPv4]\n  ipFamilyPolicy: SingleStack\n"
 		  "  loadBalancerIP: 1.2.3.4\n  loadBalancerClass: a\n  healthCheckNodePort: 1\n"
-		  "  allocateLoadBalancerNodePorts: true\n  ports: [{port: 80, nodePort: 30080}]\n"),
+		  "  allocateLoadBalancerNodePorts: true\n"
+		  "  ports: [{port: 80, nodePort: 30080}]\n"),
 	  .result = REVIEWS " kube :80/tcp/?\n" },
 	{ "a Service's name is one DNS label", OBJECT("v1", "Service", "name: a.b", "spec: {}\n"),
 	  .wanted = "3:18: error: metadata.name: \"a.b\"; allowed for a Service" },
