@@ -127,7 +127,7 @@ CRASH_TOOLS := $(patsubst tests/crash/%.c,$(B)/tests/crash/%,$(wildcard tests/cr
 $(B)/tests/crash/%: tests/crash/%.c $(B)/libsluice.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS)
 
 .PHONY: unit-tests prog-tests net-tools crash-tools
 unit-tests: $(UNIT_TESTS)
