@@ -114,6 +114,25 @@ explain_flow() {
 	hold_end one 1 && return "$code"
 }
 
+# A folder of rules that another takes the place of, under its name, is read; an emptied one is not believed.
+folder_replaced() {
+	mkdir "$tmp/rules" && config 50 30 20 >"$tmp/rules/a.yaml"
+	agent_end TERM
+	agent_start --config "$tmp/rules" --check-interval 1 || return 1
+	mv "$tmp/rules" "$tmp/rules.old" && mkdir "$tmp/rules" && config 10 80 10 >"$tmp/rules/a.yaml"
+	wait_for "the new folder's weights" weight_is 80 || return 1
+	rm "$tmp/rules/a.yaml"
+	sleep 1.5
+	weight_is 80 && ask open --to "$vip4" --port 80 --count 100 && is "connections" 100 "$(field ok)"
+}
+
+weight_is() { sluice get splits -o json 2>"$tmp/said" | grep -q "\"weight\": $1,"; }
+
+second_agent() {
+	exits 1 "another sluiced (pid $agent)" in_ns node "$bin/sluiced" --device 'nothing*' \
+		--state "$state" --pins "$pins"
+}
+
 splits() { ask open --to "$vip4" --port 80 --count 300 && is answers 300 "$(field ok)" && shares 4.5 50 30 20; }
 
 world_up
@@ -139,5 +158,10 @@ row "history and diff show what changed" history_and_diff
 row "rollback of one service toggles" service_toggles
 row "a dry run changes nothing" dry_run
 row "explain sees the live flow" explain_flow
+row "--replace with nothing is refused" exits 3 "no object" eval 'sluice apply --replace -f - </dev/null'
+row "an object that is passed over is named" exits 0 "passed over: the kind Secret" eval \
+	'printf "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n" | apply'
+row "a folder of rules that is replaced is read, an empty one is not believed" folder_replaced
+row "a second agent is refused, and the first is named" second_agent
 row "a torn revision file is named and set aside" torn_revision
 rows_end
