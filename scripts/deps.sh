@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what building, the demo and the tests need on Debian 12. Usage: scripts/deps.sh build|demo|check...
+# Installs what building, the demo and the tests need on Debian 12. Usage: scripts/deps.sh build|demo|check|bench...
 # Nothing is missing: it does nothing, at once. Something is: it is installed without questions, and no service is started.
 set -u
 
 usage() {
-	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check" >&2
+	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, bench" >&2
 	exit 2
 }
 
@@ -21,6 +21,7 @@ group_packages() {
 		group_packages demo
 		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
+	bench) echo haproxy nftables iperf3 iproute2 ethtool util-linux python3 python3-matplotlib ;;
 	*) usage ;;
 	esac
 }
