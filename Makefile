@@ -104,10 +104,19 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libsluice-san.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -O2,$(ALL_CFLAGS)) $(SAN) -o $@ $< $(B)/libsluice-san.a $(LIBS) -lcmocka
-$(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a
+# Somebody else's XDP program, beside which ours is put.
+$(B)/tests/prog/other.bpf.o: tests/prog/other.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+$(B)/tests/prog/other.skel.h: $(B)/tests/prog/other.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name other > $@
+.SECONDARY: $(B)/tests/prog/other.bpf.o
+$(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a $(B)/tests/prog/other.skel.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) -I$(@D) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
 
 # What tests/net/*.sh and the demo use: plain programs without our code, but for the one that changes weights.
 NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c))
@@ -145,6 +154,18 @@ check-root: all unit-tests prog-tests net-tools crash-tools $(B)/san/sluice $(B)
 	$(Q)tests/run.sh unit prog net crash
 unit: unit-tests
 	$(Q)tests/run.sh unit
+
+# The same tests on stock kernels: make check-vm, make check-vm KERNEL=6.1. vm-test/run.sh --help has the settings.
+$(B)/vm-test/verify: vm-test/verify.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -lbpf
+.PHONY: check-vm check-vm-built
+check-vm:
+	$(Q)scripts/deps.sh vm
+	$(Q)$(MAKE) --no-print-directory check-vm-built
+check-vm-built: all prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
+	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
 
 # --- fuzzing: one target a file of tests/fuzz; FUZZ_SECONDS each ---
 FUZZ_SECONDS ?= 60

@@ -5,7 +5,7 @@
 set -u
 
 usage() {
-	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, bench" >&2
+	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, vm, bench" >&2
 	exit 2
 }
 
@@ -21,6 +21,8 @@ group_packages() {
 		group_packages demo
 		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
+	vm) group_packages check
+		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils binutils ;;
 	bench) echo haproxy nftables iperf3 iproute2 ethtool util-linux python3 python3-matplotlib ;;
 	*) usage ;;
 	esac

@@ -87,7 +87,7 @@ start() {
 	truncate -s 128M "$out/result"
 	qemu-system-x86_64 -nodefaults -machine q35 "${cpu[@]}" -smp 2 -m "$memory" -display none -no-reboot \
 		-serial file:"$out/console" -kernel "$folder/vmlinuz" -initrd "$out/initramfs" \
-		-append "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check mitigations=off rdinit=/init" \
+		-append "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check mitigations=off rdinit=/init sluice.accel=$accel" \
 		-drive file="$root_disk",if=virtio,format=raw,readonly=on \
 		-drive file="$folder/modules.img",if=virtio,format=raw,readonly=on \
 		-drive file="$work_disk",if=virtio,format=raw,readonly=on \

@@ -22,12 +22,16 @@ echo "sluice-vm: up $(uname -r)"
 out=/run/out
 mkdir -p "$out/logs"
 uname -r >"$out/release"
-# shellcheck disable=SC1091
-. /sluice/vm-test/settings
+accel=$(sed -n 's/.*sluice.accel=\([a-z]*\).*/\1/p' /proc/cmdline)
+export accel
 cd /sluice || exit
-build/vm-test/verify build/sluice_tc.bpf.o build/sluice_xdp.bpf.o >"$out/insns" 2>"$out/refused"
+# shellcheck disable=SC1091
+. vm-test/settings
 code=0
-if [ -n "$levels" ]; then
+if ! build/vm-test/verify build/sluice_tc.bpf.o build/sluice_xdp.bpf.o >"$out/insns" 2>"$out/refused"; then
+	: >"$out/insns"
+	vm-test/test_refused.sh "$out/said" >"$out/tests" 2>&1 || code=1
+elif [ -n "$levels" ]; then
 	# shellcheck disable=SC2086 # a list of levels
 	LOGS=$out/logs tests/run.sh $levels 2>&1 | tee "$out/tests" | sed -u 's/^/sluice-vm: | /'
 	code=${PIPESTATUS[0]}

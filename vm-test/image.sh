@@ -7,10 +7,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/.." && pwd)
-cache=${VM_CACHE:-$root/build/vm-test}
-packages="base-files base-passwd bash coreutils debianutils diffutils findutils grep gzip hostname kmod libc-bin login mawk
-	mount passwd sed tar util-linux xz-utils bpftool conntrack curl ethtool iperf3 iproute2 iputils-ping jq netbase
-	nftables nginx-light procps python3 socat tcpdump wrk"
+build=${BUILD:-$root/build}
+cache=${VM_CACHE:-$build/vm-test}
+packages="bpftool conntrack curl ethtool iperf3 iproute2 iputils-ping jq kmod libxdp1 mawk mount netbase nftables
+	nginx-light procps python3 socat tcpdump wrk xz-utils"
 
 usage() {
 	cat <<-END
@@ -19,11 +19,11 @@ usage() {
 	END
 }
 
-# What is installed of the packages and of all that they need.
+# What is installed of the packages, of those that every Debian has, and of all that they need.
 closure() {
-	# shellcheck disable=SC2086 # a list of words
+	# shellcheck disable=SC2046,SC2086,SC2016 # lists of words; what dpkg-query expands
 	apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-		--no-enhances $packages 2>/dev/null |
+		--no-enhances $packages $(dpkg-query -W -f '${Essential} ${Package}\n' | sed -n 's/^yes //p') 2>/dev/null |
 		sed -n 's/^\([a-z0-9][a-z0-9.+-]*\)\(:.*\)\{0,1\}$/\1/p' | sort -u |
 		{ xargs dpkg-query -W -f '${db:Status-Status} ${binary:Package} ${Version}\n' 2>/dev/null || true; } |
 		sed -n 's/^installed //p' # virtual packages are known to nobody, and fail the query
@@ -31,7 +31,7 @@ closure() {
 
 # Programs that the build made may need libraries that no package of the list has: sanitizers, libbpf.
 libraries() {
-	{ find "$root/build" -maxdepth 3 -type f -perm -u+x ! -path '*/vm-test/*' -exec ldd {} + 2>/dev/null || true; } |
+	{ find "$build" -maxdepth 3 -type f -perm -u+x ! -path '*/vm-test/*' -exec ldd {} + 2>/dev/null || true; } |
 		sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u
 }
 
@@ -75,7 +75,7 @@ case ${1-} in
 *) usage >&2 && exit 2 ;;
 esac
 mkdir -p "$cache"
-mark=$({ closure && libraries && cat "$0"; } | sha256sum | cut -c1-12)
+mark=$({ closure && libraries | xargs stat -L -c "%n %s %Y" && cat "$0"; } | sha256sum | cut -c1-12)
 disk=$cache/root-$mark.img
 if [ ! -e "$disk" ]; then
 	echo "  DISK    $disk" >&2
