@@ -4,6 +4,12 @@
  * that calls all of them. A program behind it is another kind of program to the kernel, a
  * replacement of one of the dispatcher's functions, so the pinned one cannot be put there: the door
  * is loaded once more, over the same maps and with the same settings.
+ *
+ * A replacement may do no more than what it replaces, and the dispatcher's functions do not change
+ * a packet's length: later kernels (6.13, and what was carried back) refuse it whole for one call
+ * that does, whether the call is ever reached or not. So that call is taken out, and what stands in
+ * its place says that there is no room: the door then leaves the packet to the tc door, as it does
+ * whenever a frame cannot grow.
  */
 #include "kernel.h"
 
@@ -13,18 +19,27 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <elf.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <talloc.h>
 #include <xdp/libxdp.h>
 
 #define PROGRAM_MAPS 64
 
-static void cleanup_xdp_p(struct sluice_xdp **skeleton)
+/* libbpf reads the ELF file until the object is loaded. */
+struct door {
+	struct bpf_object *object;
+	void *elf;
+};
+
+static void cleanup_door_p(struct door *door)
 {
-	if (*skeleton)
-		sluice_xdp__destroy(*skeleton);
+	bpf_object__close(door->object);
+	talloc_free(door->elf);
 }
+#define _cleanup_door_ __attribute__((cleanup(cleanup_door_p)))
 
 static void cleanup_xdp_program_p(struct xdp_program **program)
 {
@@ -110,23 +125,57 @@ static int maps_share(const struct kernel *kernel, struct bpf_object *object)
 	return 0;
 }
 
-/* Not loaded yet: libxdp does that, for the place in its dispatcher. */
-static int door_open(const struct kernel *kernel, int program, struct sluice_xdp **ret_skeleton)
+/* --- the object, with its length-changing call taken out --- */
+
+static void resize_refuse(struct bpf_insn *code, size_t count)
 {
-	__attribute__((cleanup(cleanup_xdp_p))) struct sluice_xdp *skeleton = sluice_xdp__open();
+	const struct bpf_insn no_room = {
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -ENOSPC
+	};
+
+	for (size_t i = 0; i < count; i++) {
+		/* Two places long: the second holds a number, whatever it looks like. */
+		if (code[i].code == (BPF_LD | BPF_IMM | BPF_DW))
+			i++;
+		else if (code[i].code == (BPF_JMP | BPF_CALL) && !code[i].src_reg &&
+			 code[i].imm == BPF_FUNC_xdp_adjust_tail)
+			code[i] = no_room;
+	}
+}
+
+static void elf_patch(void *elf)
+{
+	const Elf64_Ehdr *header = elf;
+	const Elf64_Shdr *section = elf + header->e_shoff;
+
+	for (int i = 0; i < header->e_shnum; i++, section++)
+		if (section->sh_type == SHT_PROGBITS && section->sh_flags & SHF_EXECINSTR)
+			resize_refuse(elf + section->sh_offset,
+				      section->sh_size / sizeof(struct bpf_insn));
+}
+
+/* Not loaded yet: libxdp does that, for the place in its dispatcher. */
+static int door_open(const struct kernel *kernel, int program, struct door *door)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "sluice_xdp");
+	struct bpf_map *rodata;
+	size_t size;
+	const void *elf = sluice_xdp__elf_bytes(&size);
 	int err;
 
-	if (!skeleton)
+	door->elf = talloc_memdup(NULL, elf, size);
+	if (!door->elf)
+		return -ENOMEM;
+	elf_patch(door->elf);
+	door->object = bpf_object__open_mem(door->elf, size, &opts);
+	if (!door->object)
 		return -errno;
-	err = settings_copy(program, skeleton->maps.rodata);
-	if (!err)
-		err = maps_share(kernel, skeleton->obj);
-	if (err)
-		return err;
-	*ret_skeleton = skeleton;
-	skeleton = NULL;
-	return 0;
+	rodata = bpf_object__find_map_by_name(door->object, "sluice_x.rodata");
+	err = rodata ? settings_copy(program, rodata) : -ENOENT;
+	return err ? err : maps_share(kernel, door->object);
 }
+
+/* --- in and out --- */
 
 static bool unshare_one(uint32_t ifindex, uint32_t owner, uint32_t keep)
 {
@@ -168,7 +217,7 @@ static int dispatcher_mode(uint32_t ifindex, bool allow_generic, enum xdp_attach
 int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool allow_generic,
 	      uint32_t *ret_flags)
 {
-	__attribute__((cleanup(cleanup_xdp_p))) struct sluice_xdp *skeleton = NULL;
+	_cleanup_door_ struct door door = {};
 	__attribute__((cleanup(cleanup_xdp_program_p))) struct xdp_program *xdp = NULL;
 	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .prog_name = "sl_xdp");
 	enum xdp_attach_mode mode;
@@ -177,10 +226,10 @@ int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool a
 	libxdp_hush();
 	err = dispatcher_mode(ifindex, allow_generic, &mode);
 	if (!err)
-		err = door_open(kernel, program, &skeleton);
+		err = door_open(kernel, program, &door);
 	if (err)
 		return err;
-	opts.obj = skeleton->obj;
+	opts.obj = door.object;
 	xdp = xdp_program__create(&opts);
 	err = libxdp_get_error(xdp);
 	if (!err)
