@@ -167,6 +167,12 @@ check-vm:
 check-vm-built: all prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
 	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
 
+# The pure rooms' tests on a big-endian machine (qemu's user mode).
+.PHONY: check-be
+check-be:
+	$(Q)scripts/deps.sh be
+	$(Q)BUILD=$(abspath $(B)) vm-test/big_endian.sh
+
 # --- fuzzing: one target a file of tests/fuzz; FUZZ_SECONDS each ---
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -5,7 +5,7 @@
 set -u
 
 usage() {
-	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, vm, bench" >&2
+	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, vm, be, bench" >&2
 	exit 2
 }
 
@@ -23,6 +23,8 @@ group_packages() {
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
 	vm) group_packages check
 		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils binutils ;;
+	be) group_packages build
+		echo gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user ;;
 	bench) echo haproxy nftables iperf3 iproute2 ethtool util-linux python3 python3-matplotlib ;;
 	*) usage ;;
 	esac
