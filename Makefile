@@ -181,6 +181,15 @@ bench-packet: $(B)/bench/packet
 	$(Q)BENCH_COMPILER="$$($(CLANG) --version | head -n 1)" \
 		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/packet $(ARGS)
 
+# How near slot tables are to the weights, and what a change moves; no root. ARGS='-c 1000'.
+$(B)/bench/fidelity: tests/bench/fidelity.c $(wildcard tests/bench/fidelity*.h) $(B)/libsluice.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -pthread -o $@ $< $(B)/libsluice.a $(LIBS)
+.PHONY: bench-fidelity
+bench-fidelity: $(B)/bench/fidelity
+	$(Q)BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/fidelity $(ARGS)
+
 # Needs root. Installs what it lacks, builds, and runs a canary release and its rollback with real servers.
 .PHONY: demo deps-build deps-demo deps-check
 demo:
