@@ -190,6 +190,16 @@ $(B)/bench/fidelity: tests/bench/fidelity.c $(wildcard tests/bench/fidelity*.h) 
 bench-fidelity: $(B)/bench/fidelity
 	$(Q)BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/fidelity $(ARGS)
 
+# All parts in order, then the report (docs/benchmark.md), under 10 minutes; quick: under 2, to build/bench/. Each
+# installs what it lacks. bench-report writes the report alone, from what was measured last.
+.PHONY: bench bench-quick bench-report
+bench bench-quick:
+	$(Q)scripts/deps.sh build check bench
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" all
+	$(Q)BUILD=$(B) tests/bench/run.sh $(if $(filter bench-quick,$@),--quick)
+bench-report:
+	$(Q)tests/bench/report.py --from $(B)/bench $(ARGS)
+
 # Needs root. Installs what it lacks, builds, and runs a canary release and its rollback with real servers.
 .PHONY: demo deps-build deps-demo deps-check
 demo:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Fidelity: how near a slot table is to the weights, and how many slots a change of weights moves,
- * beside weighted Maglev and weighted rendezvous hashing on tables of the same size; and how many
- * keys an endpoint that leaves or joins moves in a ring. Pure code and fixed seeds: the same rows on
- * every machine, so one round is enough.
+ * beside weighted Maglev and rendezvous hashing on tables of the same size; and how many
+ * keys an endpoint that leaves or joins moves in a ring. Pure code and fixed seeds: the same rows
+ * on every machine, so one round is enough.
  */
 #include "bpf/pick.h"
 #include "fidelity_rivals.h"
@@ -34,7 +34,12 @@ static struct options {
 	const char *json;
 } options = { .changes = 1000, .sets = 100, .json = "build/bench/fidelity.json" };
 
-enum design { SLUICE, MAGLEV, RENDEZVOUS, DESIGNS };
+enum design {
+	SLUICE,
+	MAGLEV,
+	RENDEZVOUS,
+	DESIGNS
+};
 static const char *const design_ids[] = { "sluice", "maglev", "rendezvous" };
 static const char *const design_names[] = { "Sluice", "weighted Maglev", "weighted rendezvous" };
 
@@ -136,7 +141,7 @@ static void change_one_grows(uint64_t *random, uint32_t *from, uint32_t *to, siz
 }
 
 /*
- * Per cent, as people write a canary release: none but the stable version has more than an even part
+ * Per cent, as people write a canary release: none but the stable one has more than an even part
  * of the whole, so that each fits in its block.
  */
 static void change_canary(uint64_t *random, uint32_t *from, uint32_t *to, size_t count)
@@ -370,8 +375,8 @@ static void share_rows(json_t *rows, size_t count, const char *sentence)
 		}
 		snprintf(id, sizeof(id), "share/%zu/%s", count, design_ids[d]);
 		snprintf(whose, sizeof(whose), "%s: %s", design_names[d], sentence);
-		json_array_append_new(rows, row_new(id, whose, "slots",
-						    spread_of(errors, samples), samples));
+		json_array_append_new(
+			rows, row_new(id, whose, "slots", spread_of(errors, samples), samples));
 	}
 }
 
@@ -465,14 +470,13 @@ static void rows_print(const json_t *rows)
 	size_t i;
 
 	printf("%-32s %-72s %8s %8s %8s\n", "", "", "mean", "median", "worst");
-	json_array_foreach(rows, i, row)
-		printf("%-32s %-72s %8.3f %8.3f %8.3f %s\n",
-		       json_string_value(json_object_get(row, "id")),
-		       json_string_value(json_object_get(row, "sentence")),
-		       json_number_value(json_object_get(row, "mean")),
-		       json_number_value(json_object_get(row, "median")),
-		       json_number_value(json_object_get(row, "max")),
-		       json_string_value(json_object_get(row, "unit")));
+	json_array_foreach(rows, i, row) printf("%-32s %-72s %8.3f %8.3f %8.3f %s\n",
+						json_string_value(json_object_get(row, "id")),
+						json_string_value(json_object_get(row, "sentence")),
+						json_number_value(json_object_get(row, "mean")),
+						json_number_value(json_object_get(row, "median")),
+						json_number_value(json_object_get(row, "max")),
+						json_string_value(json_object_get(row, "unit")));
 }
 
 /* The value of a "name : value" line of /proc/cpuinfo. */
@@ -520,9 +524,9 @@ static void json_write(json_t *rows, double seconds)
 	json_t *json;
 
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-	json = json_pack("{s:s, s:s, s:o, s:i, s:f, s:i, s:O}", "benchmark", "fidelity", "date", date,
-			 "machine", json_machine(), "rounds", 1, "seconds", seconds, "slots", SLOTS,
-			 "rows", rows);
+	json = json_pack("{s:s, s:s, s:o, s:i, s:f, s:i, s:O}", "benchmark", "fidelity", "date",
+			 date, "machine", json_machine(), "rounds", 1, "seconds", seconds, "slots",
+			 SLOTS, "rows", rows);
 	if (!json || json_dump_file(json, options.json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
 		die_writing();
 	json_decref(json);
@@ -530,13 +534,14 @@ static void json_write(json_t *rows, double seconds)
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: fidelity [-c CHANGES] [-o FILE] [-q]\n"
-		    "How near slot tables are to the weights, and how little a change moves. The rows\n"
-		    "are the same in every run: there are no rounds.\n\n"
-		    "  -c, --changes N  random changes of weights a row (%u)\n"
-		    "  -o, --out FILE   where the JSON goes (%s)\n"
-		    "  -q, --quick      a tenth of the changes\n"
-		    "  -h, --help       this\n",
+	fprintf(to,
+		"Usage: fidelity [-c CHANGES] [-o FILE] [-q]\n"
+		"How near slot tables are to the weights, and how little a change moves. The rows\n"
+		"are the same in every run: there are no rounds.\n\n"
+		"  -c, --changes N  random changes of weights a row (%u)\n"
+		"  -o, --out FILE   where the JSON goes (%s)\n"
+		"  -q, --quick      a tenth of the changes\n"
+		"  -h, --help       this\n",
 		options.changes, options.json);
 }
 

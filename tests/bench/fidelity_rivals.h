@@ -15,8 +15,9 @@
 
 /* What a salt gives; another salt is another cluster. */
 struct rivals {
-	uint16_t orders[RIVAL_VERSIONS][RIVAL_SLOTS]; /* Maglev: in which a version asks for slots */
-	float costs[RIVAL_SLOTS][RIVAL_VERSIONS];     /* rendezvous: -ln of a hash in (0, 1) */
+	uint16_t orders[RIVAL_VERSIONS]
+		       [RIVAL_SLOTS];             /* Maglev: in which a version asks for slots */
+	float costs[RIVAL_SLOTS][RIVAL_VERSIONS]; /* rendezvous: -ln of a hash in (0, 1) */
 };
 
 /* The finisher of SplitMix64 (Steele et al., OOPSLA 2014). */
@@ -52,8 +53,7 @@ static void rivals_salt(struct rivals *rivals, uint64_t salt)
 		for (uint32_t s = 0; s < RIVAL_SLOTS; s++) {
 			uint64_t hash = rival_hash(~base + s);
 
-			rivals->costs[s][v] =
-				(float)-log(((double)(hash >> 11) + 0.5) * 0x1p-53);
+			rivals->costs[s][v] = (float)-log(((double)(hash >> 11) + 0.5) * 0x1p-53);
 		}
 	}
 }
