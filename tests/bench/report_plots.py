@@ -226,8 +226,10 @@ def draw_movement(axes, kind, by_id):
 def draw_shares(axes, by_id):
     counts = (2, 3, 8)
     for place, (design, (name, colour, _)) in enumerate(DESIGNS.items()):
-        rows = [by_id[f"share/{count}/{design}"] for count in counts]
-        at = [line + (place - 1) * 0.27 for line in range(len(counts))]
+        there = [(line, by_id[f"share/{count}/{design}"]) for line, count in enumerate(counts)
+                 if f"share/{count}/{design}" in by_id]
+        rows = [row for _, row in there]
+        at = [line + (place - 1) * 0.27 for line, _ in there]
         axes.bar(at, [row["max"] for row in rows], width=0.25, color=colour, label=name)
         for x, row in zip(at, rows):
             axes.annotate(short(row["max"]), (x, row["max"]), xytext=(0, 2),
