@@ -183,8 +183,8 @@ TARGETS = [
            "× weighted rendezvous",
            movement_beside("rendezvous", OTHER_MOVEMENTS, range(3, 9))),
 
-    Target("memory/flow", "kernel memory of an IPv4 flow slot", AT_MOST, 32, "bytes",
-           figure("flow/v4")),
+    Target("memory/flow", "kernel memory of an IPv4 connection's slot", AT_MOST, 32, "bytes",
+           figure("flows4/connection")),
 ]
 
 # Why a target is missed, and what was tried. By the target's id; markdown.
@@ -203,7 +203,7 @@ weights between 0 and 100, where the stable version is one of many. A layout tha
 table before could do better, but then two nodes, or a node before and after a restart, would send
 one key to different versions.""",
     "fidelity/any-many": """
-On every size that could be searched exhaustively (a SAT solver; four versions on 9, 10 and 12 slots,
+On every size that could be searched exhaustively (a SAT solver; four versions on 9, 10, 12 slots,
 five on 3 to 6) there is no pure function of the weights that keeps every change within twice the
 minimum; within three times there are some (`user/plan/slots.h`). The table of movement below says
 how often Sluice's tables exceed twice the minimum: in few changes between the stable version and

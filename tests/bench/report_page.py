@@ -107,10 +107,11 @@ connections at once; `throughput`, iperf3, one stream.
 How long a change takes, whoever makes it. "Start to exit" is a whole process, from spawning it to
 its end, with the state folder written and synced. "Start to new connections on the new split" ends
 when a prober, which feeds SYNs to the pinned program with `BPF_PROG_RUN`, has seen the new split
-obeyed. In-process rows leave the process, the lock and the disk out. nftables is changed by
-`nft -f` with one transaction: `nft/dnat` is a rule to one endpoint for each service, without a
-split; `nft/rule` a rule an endpoint with its share; `nft/map` a map to a chain a service.
-HAProxy's weights are set through its runtime socket, several commands a line.
+obeyed. In-process rows leave the process, the lock and the disk out. `start/adopt` is the agent,
+killed and started again, until it says that it is ready. nftables is changed by `nft -f` with one
+transaction: `nft/dnat` is a rule to one endpoint for each service, without a split; `nft/rule` a
+rule an endpoint with its share; `nft/map` a map to a chain a service. HAProxy's weights are set
+through its runtime socket, many in one line.
 """, """
 - In: process start, dynamic linking, reading and checking the input, the maps' system calls, the
   disk's sync (of the machine's own disk: a slow one shows here).
@@ -151,13 +152,17 @@ minimum with 11 endpoints is 10 keys of 11. Live connections stay all the same.
   need not move what exact shares make necessary.
 """),
     "memory": ("Memory", """
-What a flow, a service, a version and a revision take in the kernel: the memory that the kernel
-charges for the pinned maps (`memlock` in `/proc/self/fdinfo`) at two sizes, the difference divided
-by the difference. And what the agent takes: its resident size with so many services.
+What the kernel says that each pinned map takes (`bytes_memlock`). `setting/…` and
+`flows…/connection` are what one more of each size costs, used or not, for tables are made whole at
+the start: the difference of two loads with two sizes, divided by the difference of the sizes.
+`use/…` is what services and hot revisions take beyond that. `agent/…` is the agent's size with so
+many services, `apply/peak` the greatest that `sluice apply` had.
 """, """
-- In: buckets, free lists and per-CPU copies of maps, as charged.
-- Out: programs and their BTF; pages of the agent that it shares with other processes are in `rss`
-  and divided in `pss`.
+- In: buckets, free lists and per-CPU copies of maps, as the kernel charges them.
+- Out: the programs and their BTF.
+- A service has two versions of two endpoints each.
+- The agent's `rss` has mapped tables and libraries in it, `pss` shares them out among the processes
+  that have them, `anonymous` is its own memory alone.
 """),
 }
 
