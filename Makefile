@@ -190,6 +190,18 @@ $(B)/bench/fidelity: tests/bench/fidelity.c $(wildcard tests/bench/fidelity*.h) 
 bench-fidelity: $(B)/bench/fidelity
 	$(Q)BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/fidelity $(ARGS)
 
+# Connections through a node: Sluice's doors beside direct routing, nftables, HAProxy. ARGS='-n 7 -c direct,sluice-tc'.
+ENDTOEND_TOOLS := $(B)/bench/load $(B)/bench/backend
+$(ENDTOEND_TOOLS): $(B)/bench/%: tests/bench/%.c $(wildcard tests/bench/load*.h)
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
+.PHONY: bench-endtoend
+bench-endtoend: all $(ENDTOEND_TOOLS)
+	$(Q)BENCH_COMPILER="$$($(CLANG) --version | head -n 1)" \
+		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" \
+		BUILD=$(abspath $(B)) tests/bench/endtoend.py $(ARGS)
+
 # All parts in order, then the report (docs/benchmark.md), under 10 minutes; quick: under 2, to build/bench/. Each
 # installs what it lacks. bench-report writes the report alone, from what was measured last.
 .PHONY: bench bench-quick bench-report
