@@ -247,7 +247,8 @@ def rows_of(results):
 def table_print(results, rounds):
     print(f"end to end, median of {rounds} rounds, spread (max - min) / median below it")
     print(f"{'':14}" + "".join(f"{row:>12}" for row, _, _, _ in ROWS))
-    print(f"{'':14}" + "".join(f"{unit.replace('connections', 'conn'):>12}" for _, _, unit, _ in ROWS))
+    units = [unit.replace("connections", "conn") for _, _, unit, _ in ROWS]
+    print(f"{'':14}" + "".join(f"{unit:>12}" for unit in units))
     for name, figures in results.items():
         middles = [statistics.median(figures[row]) for row, _, _, _ in ROWS]
         print(f"{name:14}" + "".join(f"{middle:12.{digits}f}" for middle, (_, _, _, digits)
