@@ -189,7 +189,9 @@ def draw_log(part):
         axes = axes_at(figure, 2.5, top + 0.3, 7, LINE * len(rows))
         bars(axes, rows, [row["id"] for row in rows], [owner_colour(row["id"]) for row in rows],
              is_log=True)
-        axes.set_title(f"{unit}, logarithmic (less is better)", loc="left")
+        has_rivals = any(owner_colour(row["id"]) == RIVAL for row in rows)
+        axes.set_title(f"{unit}, logarithmic (less is better)" +
+                       ("; orange: nftables and HAProxy" if has_rivals else ""), loc="left")
         top += LINE * len(rows) + 0.75
     return svg(figure)
 
