@@ -6,6 +6,7 @@ try:
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 except ImportError:
     matplotlib = None
 
@@ -72,6 +73,7 @@ def bars(axes, rows, labels, colours, is_log=False, lines=None):
         axes.set_xlim(least / 3 if least > 0 else None, most * 6)
     else:
         axes.set_xlim(min(least, 0), most * 1.18 if most > 0 else 1)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     for place, row in zip(places, rows):
         axes.annotate(short(row["median"], row["unit"] if is_log else None), (row["max"], place),
                       xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
