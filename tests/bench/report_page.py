@@ -39,44 +39,56 @@ round.** Times are the thread's own CPU time. A row whose packets did not get it
 Sluice's own counters: at least 999 in 1,000) or that a floor missed stops the run: no row can
 measure something else than it says.
 
-""" + lines_table("rows", "what they do", (     ("parse and send back", "Ethernet, IPv4 and TCP
-parsed with bounds checks, MAC addresses "      "swapped, `XDP_TX` (tc: redirect to the same
-device): the physical floor"),     ("+ one HASH look-up", "the same, and the service is found by
-VIP, port, protocol"),     ("+ one LRU_HASH hit", "the same, and the flow is found by its 5-tuple"),
-("stateful floor", "both look-ups; nothing is rewritten, booked or counted"),     ("new flow floor",
-"one LRU insertion per packet, into a full table: each pushes another flow "      "out"),
-("established", "Sluice: flow found, version and verdict counted, clock read, address, port "
-"and checksums rewritten"),     ("reply", "the endpoint's packet: `up-reply` is left alone by
-ingress and `out/reply` rewrites "      "it on its way out; `re-reply` does both at once"),
-("new flow", "every packet a SYN of another flow: service, slot, version, ring, endpoint; the "
-"flow is put into a full table"),     ("not ours", "a TCP packet for an address without a service: a
-miss in the flow table, then "      "one among the services"), )) + """ "Up the stack" rows have
-doors loaded with `redirect` off. "Redirect" rows send straight between devices: MAC addresses and
-TTL are written too, with what the kernel's FIB says. "64 Ki flows" are drawn in a scattered order,
-so that no prefetcher follows. "10,000 services" spreads the flows over as many VIPs and 4,000
-versions; all other rows find one service, split 90 to 10 between two versions of three endpoints,
-in a table that holds the 10,000 as well. Tables have the sizes that the agent makes by default (the
-benchmark asks its code); the floors' have keys, values and sizes of a flow table that is a kernel
-map. 512 Ki flows, and new flows, have tables of their own: what else lies in a table lengthens its
-chains for all. """, """ - In: the program itself, its helpers, its counters. - Out: the tail call
-(in the empty program too); driver, DMA and the cache misses of a packet that   has just arrived;
-the flush of a redirect and the other device's transmission; building an skb;   the stack's own work
-after "up the stack"; a second CPU that uses the same flows. - Out: the once-a-second mark of a live
-flow (every flow was marked just before the run; a run that   lasts longer than a second, on a
-machine that is busy, has some). - A CPU overlaps the generator with what follows, so the smallest
-figures (parse and send back) are   lower bounds. - The frame is 128 bytes, its IP and TCP checksums
-those of the first flow: nobody checks them here. - Flows beyond the cache (64 Ki, 512 Ki) measure
-memory more than programs, most of all in a virtual   machine, where a miss in the TLB walks two
-tables. - With retpolines (`spectre_v2` in `benchmark.json`) every indirect call of the kernel
-inside a   helper is slow. """),     "endtoend": ("End to end", """ Real connections from a client
-through a node to two backends, each a network namespace, between them veth devices. Every candidate
-has a set of namespaces of its own, idle while others are measured; the order changes from round to
-round. `direct` is routed by the node, the client draws the backend itself; `nft-numgen` and `nft-
-jhash` are nftables DNAT by a map over random numbers and over a hash of the client's address and
-port, with connection tracking as it comes; `haproxy` is HAProxy in TCP mode with weights and two
-threads; `sluice-tc` and `sluice-xdp` are the agent with the rules that a user would write. All
-split 90 to 10 between two versions, one endpoint each. In every round each version's answers must
-be within four standard deviations of its weight and no connection may fail, or the run is void.
+""" + lines_table("rows", "what they do", (
+    ("parse and send back", "Ethernet, IPv4 and TCP parsed with bounds checks, MAC addresses "
+     "swapped, `XDP_TX` (tc: redirect to the same device): the physical floor"),
+    ("+ one HASH look-up", "the same, and the service is found by VIP, port, protocol"),
+    ("+ one LRU_HASH hit", "the same, and the flow is found by its 5-tuple"),
+    ("stateful floor", "both look-ups; nothing is rewritten, booked or counted"),
+    ("new flow floor", "one LRU insertion per packet, into a full table: each pushes another flow "
+     "out"),
+    ("established", "Sluice: flow found, version and verdict counted, clock read, address, port "
+     "and checksums rewritten"),
+    ("reply", "the endpoint's packet: `up-reply` is left alone by ingress and `out/reply` rewrites "
+     "it on its way out; `re-reply` does both at once"),
+    ("new flow", "every packet a SYN of another flow: service, slot, version, ring, endpoint; the "
+     "flow is put into a full table"),
+    ("not ours", "a TCP packet for an address without a service: a miss in the flow table, then "
+     "one among the services"),
+)) + """
+"Up the stack" rows have doors loaded with `redirect` off. "Redirect" rows send straight between
+devices: MAC addresses and TTL are written too, with what the kernel's FIB says. "64 Ki flows" are
+drawn in a scattered order, so that no prefetcher follows. "10,000 services" spreads the flows over
+as many VIPs and 4,000 versions; all other rows find one service, split 90 to 10 between two
+versions of three endpoints, in a table that holds the 10,000 as well. Tables have the sizes that
+the agent makes by default (the benchmark asks its code); the floors' have keys, values and sizes of
+a flow table that is a kernel map. 512 Ki flows, and new flows, have tables of their own: what else
+lies in a table lengthens its chains for all.
+""", """
+- In: the program itself, its helpers, its counters.
+- Out: the tail call (in the empty program too); driver, DMA and the cache misses of a packet that
+  has just arrived; the flush of a redirect and the other device's transmission; building an skb;
+  the stack's own work after "up the stack"; a second CPU that uses the same flows.
+- Out: the once-a-second mark of a live flow (every flow was marked just before the run; a run that
+  lasts longer than a second, on a machine that is busy, has some).
+- A CPU overlaps the generator with what follows, so the smallest figures (parse and send back) are
+  lower bounds.
+- The frame is 128 bytes, its IP and TCP checksums those of the first flow: nobody checks them here.
+- Flows beyond the cache (64 Ki, 512 Ki) measure memory more than programs, most of all in a virtual
+  machine, where a miss in the TLB walks two tables.
+- With retpolines (`spectre_v2` in `benchmark.json`) every indirect call of the kernel inside a
+  helper is slow.
+"""),
+    "endtoend": ("End to end", """
+Real connections from a client through a node to two backends, each a network namespace, between
+them veth devices. Every candidate has a set of namespaces of its own, idle while others are
+measured; their order changes from round to round. `direct` is routed by the node, the client draws
+the backend itself; `nft-numgen` and `nft-jhash` are nftables DNAT by a map over random numbers and
+over a hash of the client's address and port, with connection tracking as it comes; `haproxy` is
+HAProxy in TCP mode with weights and two threads; `sluice-tc` and `sluice-xdp` are the agent with
+the rules that a user would write. All split 90 to 10 between two versions, one endpoint each. In
+every round each version's answers must be within four standard deviations of its weight and no
+connection may fail, or the run is void.
 
 Rows: `connect`, new connections a second (connect, one byte each way, close), several in flight;
 `cpu`, the time that all CPUs of the machine were busy for one such connection; `p50`, `p99`, one
