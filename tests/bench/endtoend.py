@@ -175,7 +175,7 @@ def options_read():
         parser.error(f"unknown candidate: {', '.join(unknown)}" if unknown else "rounds: 1 or more")
     options.candidates = [c for c in CANDIDATES if c.name in names]
     options.times = ({"connect": 0.4, "pingpong": 0.12, "iperf3": 0} if options.quick else
-                     {"connect": 1.3, "pingpong": 0.4, "iperf3": 1})
+                     {"connect": 1.6, "pingpong": 0.4, "iperf3": 1})
     return options
 
 
