@@ -27,6 +27,7 @@ WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wshado
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I. -I$(B) -MMD -MP
 LIBS := -lbpf -lxdp -lelf -lyaml -ljansson -ltalloc -lmd -lmnl -lm
+AGENT_LIBS := -lseccomp
 SAN := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -I. \
 	-I/usr/include/$(shell uname -m)-linux-gnu
@@ -76,13 +77,13 @@ $(B)/sluice: $(CLI_SRC:%.c=$(B)/obj/%.o) $(B)/libsluice.a
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 $(B)/sluiced: $(AGENT_SRC:%.c=$(B)/obj/%.o) $(B)/libsluice.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(AGENT_LIBS)
 $(B)/san/sluice: $(CLI_SRC:%.c=$(B)/san/%.o) $(B)/libsluice-san.a
 	$(call say,LD-SAN,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 $(B)/san/sluiced: $(AGENT_SRC:%.c=$(B)/san/%.o) $(B)/libsluice-san.a
 	$(call say,LD-SAN,$@)
-	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS) $(AGENT_LIBS)
 
 # --- install ---
 .PHONY: install
