@@ -141,27 +141,35 @@ crash-tools: $(CRASH_TOOLS)
 check:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory check-root
-check-root: all unit-tests prog-tests net-tools crash-tools $(B)/san/sluice $(B)/san/sluiced
+check-root: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)tests/run.sh unit prog net crash
+	$(Q)tests/run.sh unit prog net crash fuzz
 unit: unit-tests
 	$(Q)tests/run.sh unit
 
 # --- fuzzing: one target a file of tests/fuzz; FUZZ_SECONDS each ---
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 3600
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz/%: tests/fuzz/%.c $(PURE_SRC)
+FUZZ_SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# The arguments' target parses for both programs, so their parsers are in; what runs commands is not called.
+FUZZ_OBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(PURE_SRC) $(KERNEL_SRC) $(filter-out user/cli/sluice.c,$(CLI_SRC)) \
+	user/agent/options.c)
+FUZZ_CC = $(CLANG) $(filter-out -O2 $(WARN),$(ALL_CFLAGS)) $(FUZZ_SAN)
+
+$(B)/fuzz/%.o: %.c | $(SKELS)
+	$(call say,CC-FUZZ,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link -c $< -o $@
+$(B)/libsluice-fuzz.a: $(FUZZ_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(B)/libsluice-fuzz.a
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -I$(B) -fsanitize=fuzzer,address,undefined \
-		-o $@ $< $(PURE_SRC) $(LIBS)
-.PHONY: fuzz
-fuzz: $(FUZZERS)
-	$(Q)for f in $(FUZZERS); do \
-		mkdir -p $(B)/fuzz/corpus-$$(basename $$f); \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
-			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
-	done
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(B)/libsluice-fuzz.a $(LIBS)
+.PHONY: fuzz fuzz-tools
+fuzz-tools: $(FUZZERS)
+fuzz: fuzz-tools
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/test_fuzz.sh
 
 # --- benchmarks; root ---
 # What one packet costs, by BPF_PROG_RUN. ARGS='-n 7 -r 1000000 -p xdp/' chooses rounds, packets, rows.
