@@ -4,7 +4,7 @@
 # Every target of tests/fuzz, as many at a time as there are CPUs: first the committed corpus
 # (tests/data/corpus), each file once, so that whatever crashed one day is a row for ever; then new inputs for
 # FUZZ_SECONDS (60) each. What is found anew stays in build/fuzz for the next run.
-# TARGETS="yaml json" runs those alone.
+# TARGETS="tree json" runs those alone.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../../build}/fuzz
@@ -30,20 +30,21 @@ options_of() { # TARGET
 
 # A target's two rows; what it says goes below the row that failed.
 target_run() { # TARGET
-	local name=$1 options units
+	local name=$1 options units seeds=$corpus/$1
 
+	[ -d "$seeds" ] || seeds=$corpus/input
 	read -r -a options <<<"$(options_of "$name")"
 	mkdir -p "$build/corpus-$name"
 	if "$build/fuzz_$name" "${limits[@]}" "${options[@]}" -artifact_prefix="$build/$name-" -runs=0 \
-		"$corpus/$name" >"$log/said/$name" 2>&1; then
-		echo "ok - $name: the corpus of $(find "$corpus/$name" -type f | wc -l) files"
+		"$seeds" >"$log/said/$name" 2>&1; then
+		echo "ok - $name: the corpus of $(find "$seeds" -type f | wc -l) files"
 	else
 		echo "not ok - $name: the corpus"
 		tail -n 40 "$log/said/$name" | sed 's/^/#   /'
 		return
 	fi
 	if "$build/fuzz_$name" "${limits[@]}" "${options[@]}" -artifact_prefix="$build/$name-" -max_total_time="$seconds" \
-		"$build/corpus-$name" "$corpus/$name" >"$log/said/$name" 2>&1; then
+		"$build/corpus-$name" "$seeds" >"$log/said/$name" 2>&1; then
 		units=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log/said/$name")
 		if [ "${units:-0}" -gt 0 ]; then
 			echo "ok - $name: $units new inputs in $seconds seconds"
@@ -51,7 +52,7 @@ target_run() { # TARGET
 			echo "not ok - $name: ran nothing"
 		fi
 	else
-		echo "not ok - $name: new inputs. Mend it, and add the input to tests/data/corpus/$name"
+		echo "not ok - $name: new inputs. Mend it, and add the input to ${seeds#"$here/../../"}"
 		tail -n 40 "$log/said/$name" | sed 's/^/#   /'
 	fi
 }
