@@ -6,6 +6,7 @@
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
+#   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
@@ -32,9 +33,9 @@ built() { # LEVEL
 tests_of() { # LEVEL
 	case $1 in
 	unit | prog) built "$1" ;;
-	net | crash) find "$here/$1" -name 'test_*.sh' | sort ;;
+	net | crash | fuzz) find "$here/$1" -name 'test_*.sh' | sort ;;
 	*)
-		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net and crash" >&2
+		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net, crash and fuzz" >&2
 		exit 2
 		;;
 	esac
@@ -98,7 +99,7 @@ report() {
 	echo
 }
 
-[ $# -gt 0 ] || set -- unit prog net crash
+[ $# -gt 0 ] || set -- unit prog net crash fuzz
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }
