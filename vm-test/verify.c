@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What this kernel's verifier makes of the data plane: a line a program with the instructions that
- * it walked through, or the end of its log when it refuses. The log's own figure is used: the one in
- * a program's info came only with 5.16.
+ * it walked through, or the end of its log when it refuses. The log's own figure is used: the one
+ * in a program's info came only with 5.16.
  *
  *   verify OBJECT...     0: all load; 1: one is refused; 2: usage
  */
@@ -65,13 +65,12 @@ static bool object_verify(const char *path)
 
 	if (err)
 		return refused(path, "cannot be opened", err);
-	bpf_object__for_each_map (map, object)
-		if (bpf_map__max_entries(map) > MAP_ENTRIES)
-			bpf_map__set_max_entries(map, MAP_ENTRIES);
-	bpf_object__for_each_program (program, object)
-		log_of(program);
+	bpf_object__for_each_map(map, object) if (bpf_map__max_entries(map) > MAP_ENTRIES)
+		bpf_map__set_max_entries(map, MAP_ENTRIES);
+	bpf_object__for_each_program(program, object) log_of(program);
 	err = bpf_object__load(object);
-	bpf_object__for_each_program (program, object) {
+	bpf_object__for_each_program(program, object)
+	{
 		size_t size;
 		const char *log = bpf_program__log_buf(program, &size);
 		const char *sum = strstr(log, "processed ");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * XDP beside somebody else's, behind libxdp's dispatcher. Where the kernel cannot replace a program's function (it
- * was built without the tracing that this needs), nobody can share, and the rows are skipped.
+ * XDP beside somebody else's, behind libxdp's dispatcher. Where the kernel cannot replace a
+ * program's function (it was built without the tracing that this needs), nobody can share, and the
+ * rows are skipped.
  */
 #include "tables.h"
 
@@ -88,7 +89,8 @@ static int setup(void **state)
 	*state = share;
 	libxdp_hush();
 	assert_int_equal(system("ip link add d0 type veth peer name d1 && ip link set d0 up && "
-				"ip link set d1 up"), 0);
+				"ip link set d1 up"),
+			 0);
 	bench_name(&share->bench);
 	bench_create(&share->bench);
 	other_attach(share);
@@ -147,8 +149,9 @@ static uint64_t they_saw(const struct share *share)
 {
 	uint64_t frames = 0;
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(share->other->maps.bss), &(uint32_t){ 0 },
-					     &frames), 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(share->other->maps.bss), &(uint32_t){ 0 }, &frames),
+		0);
 	return frames;
 }
 
@@ -156,8 +159,8 @@ static uint64_t they_saw(const struct share *share)
 static void frame_send(void)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("d1") };
-	uint8_t frame[64] = { [12] = 0x08, [14] = 0x45, [17] = 50, [22] = 64, [23] = IPPROTO_TCP,
-			      [26] = 10, [30] = 10 };
+	uint8_t frame[64] = { [12] = 0x08,        [14] = 0x45, [17] = 50, [22] = 64,
+			      [23] = IPPROTO_TCP, [26] = 10,   [30] = 10 };
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
 	memset(frame, 0xff, ETH_ALEN);
@@ -271,7 +274,8 @@ static void without_a_dispatcher_the_error_says_what_to_do(void **state)
 		skip();
 	}
 	assert_int_equal(kernel_attach(share->bench.kernel, ifindex(), KERNEL_DOOR_XDP,
-				       share->bench.diags, &device), -EBUSY);
+				       share->bench.diags, &device),
+			 -EBUSY);
 	assert_true(bench_said(&share->bench, "--door tc works without"));
 	assert_string_equal(attach(share, KERNEL_DOOR_TC).xdp_place, "");
 }

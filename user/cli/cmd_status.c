@@ -46,13 +46,12 @@ static void features_collect(struct status *status)
 	uname(&kernel);
 	json_object_set_new(status->tree, "kernel", json_text(kernel.release));
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(
-			features,
-			json_pack("{s:s, s:s, s:b, s:o}", "feature", list[i].name, "since",
-				  list[i].since, "there", list[i].is_there, "fallback",
-				  list[i].is_there || !list[i].without ?
-					  json_null() :
-					  json_text(list[i].without)));
+		json_array_append_new(features, json_pack("{s:s, s:s, s:b, s:o}", "feature",
+							  list[i].name, "since", list[i].since,
+							  "there", list[i].is_there, "fallback",
+							  list[i].is_there || !list[i].without
+								  ? json_null()
+								  : json_text(list[i].without)));
 	json_object_set_new(status->tree, "features", features);
 }
 
@@ -227,10 +226,10 @@ static int show(struct cli *cli, const struct status *status)
 		{ "kernel", "kernel", COLUMN_PLAIN },
 	};
 	static const struct column devices[] = {
-		{ "DEVICE", "device", COLUMN_PLAIN },	{ "DOOR", "door", COLUMN_PLAIN },
-		{ "TC", "tc_hook", COLUMN_PLAIN },	{ "BY", "tc_by", COLUMN_PLAIN },
-		{ "XDP", "xdp_mode", COLUMN_PLAIN },	{ "PLACE", "xdp_place", COLUMN_PLAIN },
-		{ "BY", "xdp_by", COLUMN_PLAIN },	{ "XDP TARGET", "xdp_target", COLUMN_PLAIN },
+		{ "DEVICE", "device", COLUMN_PLAIN }, { "DOOR", "door", COLUMN_PLAIN },
+		{ "TC", "tc_hook", COLUMN_PLAIN },    { "BY", "tc_by", COLUMN_PLAIN },
+		{ "XDP", "xdp_mode", COLUMN_PLAIN },  { "PLACE", "xdp_place", COLUMN_PLAIN },
+		{ "BY", "xdp_by", COLUMN_PLAIN },     { "XDP TARGET", "xdp_target", COLUMN_PLAIN },
 	};
 	static const struct column features[] = {
 		{ "FEATURE", "feature", COLUMN_PLAIN },
@@ -239,8 +238,10 @@ static int show(struct cli *cli, const struct status *status)
 		{ "INSTEAD", "fallback", COLUMN_PLAIN },
 	};
 	static const struct column maps[] = {
-		{ "MAP", "map", COLUMN_PLAIN },	  { "USED", "used", COLUMN_PLAIN },
-		{ "SIZE", "size", COLUMN_PLAIN }, { "FILL", "fill", COLUMN_PERCENT },
+		{ "MAP", "map", COLUMN_PLAIN },
+		{ "USED", "used", COLUMN_PLAIN },
+		{ "SIZE", "size", COLUMN_PLAIN },
+		{ "FILL", "fill", COLUMN_PERCENT },
 	};
 	static const struct section sections[] = {
 		SECTION(NULL, NULL, NULL, fields),
@@ -251,10 +252,12 @@ static int show(struct cli *cli, const struct status *status)
 	size_t i;
 	json_t *line;
 
-	json_array_foreach(status->warnings, i, line) {
+	json_array_foreach(status->warnings, i, line)
+	{
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
-	json_array_foreach(json_object_get(status->tree, "drift"), i, line) {
+	json_array_foreach(json_object_get(status->tree, "drift"), i, line)
+	{
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
 	return output_print(cli, status->tree, sections, ARRAY_SIZE(sections));

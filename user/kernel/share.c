@@ -129,9 +129,9 @@ static int maps_share(const struct kernel *kernel, struct bpf_object *object)
 
 static void resize_refuse(struct bpf_insn *code, size_t count)
 {
-	const struct bpf_insn no_room = {
-		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -ENOSPC
-	};
+	const struct bpf_insn no_room = { .code = BPF_ALU64 | BPF_MOV | BPF_K,
+					  .dst_reg = BPF_REG_0,
+					  .imm = -ENOSPC };
 
 	for (size_t i = 0; i < count; i++) {
 		/* Two places long: the second holds a number, whatever it looks like. */
