@@ -237,6 +237,8 @@ int store_remove(struct store *store, uint32_t number)
 
 	if (err)
 		return err;
+	/* The pointer to it was written aside together with it. */
+	store_unstage_active(store, number);
 	revision_name(number, name);
 	return unlinkat(store->revisions, name, 0) || fsync(store->revisions) ? -errno : 0;
 }
