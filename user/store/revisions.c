@@ -124,6 +124,12 @@ int store_load(struct store *store, void *parent, uint32_t number, struct diags 
 	return revision_read(store, parent, number, true, diags, ret_revision);
 }
 
+int store_load_head(struct store *store, void *parent, uint32_t number, struct diags *diags,
+		    struct store_revision *ret_revision)
+{
+	return revision_read(store, parent, number, false, diags, ret_revision);
+}
+
 int store_list(struct store *store, void *parent, struct diags *diags,
 	       struct store_revision **ret_list, size_t *ret_count)
 {
