@@ -176,7 +176,7 @@ static void sum_write(uint8_t *bytes, size_t count)
 /* 0 and 0xffff are the same number to a one's complement sum. */
 static int is_same_sum(uint16_t a, uint16_t b)
 {
-	return a == b || (uint16_t)~a == b;
+	return a % 0xffff == b % 0xffff;
 }
 
 static void a_change_is_a_new_sum(void **state)
