@@ -129,6 +129,12 @@ server_start() { # NAME ANSWER
 	wait_for "the server on $1" in_ns "$1" "$tools/client" open --to ::1 --port 8080
 }
 
+# A moment that means as much to a slow machine.
+nap() { # SECONDS
+	[ "$times" = 1 ] && sleep "$1" && return
+	sleep "$(awk -v seconds="$1" -v times="$times" 'BEGIN { print seconds * times }')"
+}
+
 wait_for() { # WHAT COMMAND...: up to ten seconds
 	local what=$1 i
 

@@ -65,10 +65,11 @@ port_reuse() { # VIP CLOSE
 # --- promise 8 ---
 
 under_load() { # DEED...: none of the connections that are opened meanwhile fails
-	start c1 "$tools/client" open --to "$vip4" --port 80 --rate 2000 --for 3 --concurrency 256 >"$tmp/load"
+	start c1 "$tools/client" open --to "$vip4" --port 80 --rate $((2000 / times)) --for $((3 * times)) \
+		--concurrency 256 >"$tmp/load"
 	local load=$!
 
-	sleep 0.5
+	nap 0.5
 	"$@" || return 1
 	wait "$load"
 	cp "$tmp/load" "$tmp/answer"
@@ -110,7 +111,7 @@ killed_commands() {
 		nsenter --net="/run/netns/$W-node" "$bin/sluice" --state "$state" --pins "$pins" \
 			weight reviews "v1=$((i + 1))" v2=30 v3=20 >"$tmp/killed" 2>&1 &
 		command=$!
-		sleep "0.0$(printf %02d $((i * 7 % 23)))"
+		nap "0.0$(printf %02d $((i * 7 % 23)))"
 		kill -KILL "$command" 2>"$tmp/kill"
 		wait "$command" 2>"$tmp/kill"
 	done
@@ -124,7 +125,7 @@ killed_agents() {
 		agent_end KILL
 		start node "$bin/sluiced" --device 'n_*' --door "$door" --state "$state" --pins "$pins" >>"$tmp/agent.log" 2>&1
 		agent=$!
-		sleep "0.$(printf %02d $((i * 13 % 29)))"
+		nap "0.$(printf %02d $((i * 13 % 29)))"
 	done
 	agent_end KILL
 	agent_start
