@@ -157,7 +157,7 @@ static double haproxy_all(struct bench_world *world)
 
 /* --- rows --- */
 
-enum { QUICK = 1, SLOW = 2 };
+enum { SLOW = 1 };
 
 static struct {
 	enum world_kind kind;
@@ -178,18 +178,21 @@ static struct {
 	  "in process: the flip, then the counters of each version noted, 1 service") },
 	{ WORLD_SLUICE, 1000, 0, flip_call, US ROW("flip/call/1000",
 	  "in process: the flip, then the counters of each version noted, 1,000 services") },
-#define WEIGHT_ROWS(count, text, when) \
+#define EXIT_ROWS(count, text, when) \
 	{ WORLD_SLUICE, count, when, weight_exit, MS ROW("weight/exit/" #count, \
 	  "sluice weight on one of " text ", start to exit") }, \
+	{ WORLD_SLUICE, count, when, rollback_exit, MS ROW("rollback/exit/" #count, \
+	  "sluice rollback, " text ", start to exit") }
+#define SEEN_ROWS(count, text, when) \
 	{ WORLD_SLUICE, count, when, weight_seen, MS ROW("weight/seen/" #count, \
 	  "sluice weight on one of " text ", start to new connections on the new split") }, \
-	{ WORLD_SLUICE, count, when, rollback_exit, MS ROW("rollback/exit/" #count, \
-	  "sluice rollback, " text ", start to exit") }, \
 	{ WORLD_SLUICE, count, when, rollback_seen, MS ROW("rollback/seen/" #count, \
-	  "sluice rollback, " text ", start to new connections on the old split") }
-	WEIGHT_ROWS(1, "1 service", 0),
-	WEIGHT_ROWS(1000, "1,000 services", 0),
-	WEIGHT_ROWS(10000, "10,000 services", SLOW),
+	  "sluice rollback, " text ", start to new connections on the split of before") }
+	EXIT_ROWS(1, "1 service", 0),
+	SEEN_ROWS(1, "1 service", 0),
+	EXIT_ROWS(1000, "1,000 services", 0),
+	SEEN_ROWS(1000, "1,000 services", 0),
+	EXIT_ROWS(10000, "10,000 services", SLOW),
 	{ WORLD_SLUICE, 1000, 0, endpoint_add, MS ROW("endpoint/1000",
 	  "sluice endpoint add to one of 1,000 services, start to exit") },
 	{ WORLD_SLUICE, 1, 0, start_adopt, MS ROW("start/adopt/1",
