@@ -26,7 +26,7 @@ static uint64_t now_ms(void)
 /* flock has no time limit of its own, and an alarm would be the whole process's business. */
 static int lock_wait(int fd, unsigned timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000 };
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	uint64_t deadline = now_ms() + timeout_ms;
 
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
