@@ -83,7 +83,7 @@ static int port_choose(struct cli *cli, const struct request *request, struct en
 		if (target_of(&service->ports[i]) == request->port)
 			found = &service->ports[i];
 	}
-	if (!found && service->port_count)
+	if (!found && service->port_count > 1)
 		return port_unclear(cli, request);
 	endpoint->ports = talloc_zero(request->inventory, struct endpoint_port);
 	if (!endpoint->ports)

@@ -340,7 +340,7 @@ static void document_read(struct reader *reader, const struct node *node,
 	if (identity.version_node->parent == node)
 		api_version = identity.version_node->text;
 	identity.kind = identity.kind_node->parent == node ? identity.kind_node->text : kind;
-	if (!api_version_split(reader, api_version, &identity))
+	if (!api_version || !identity.kind || !api_version_split(reader, api_version, &identity))
 		return;
 
 	size_t length = strlen(identity.kind);

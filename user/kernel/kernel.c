@@ -203,7 +203,7 @@ int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
 	if (strlen(pin_dir) >= sizeof(kernel->pin_dir))
 		return -ENAMETOOLONG;
-	strcpy(kernel->pin_dir, pin_dir);
+	snprintf(kernel->pin_dir, sizeof(kernel->pin_dir), "%s", pin_dir);
 	err = maps_open(kernel);
 	if (err)
 		return err;

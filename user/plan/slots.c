@@ -275,7 +275,7 @@ int slots_fill(const uint32_t *weights, size_t count, uint8_t *ret_slots, size_t
 	blocks_cut(&layout, count, size);
 	for (uint32_t b = 0; b < layout.blocks; b++)
 		block_settle(&layout, b, quota, count);
-	while (is_seeking(&layout, count)) {
+	while (layout.ranks && is_seeking(&layout, count)) {
 		for (uint32_t i = 1; i < count; i++)
 			resident_seek(&layout, i);
 	}

@@ -296,14 +296,14 @@ int split_intern(struct builder *builder, const struct split_request *request,
 	size_t count = request->rule->destination_count, known = builder->plan->split_count;
 	_cleanup_talloc_ uint32_t *room = talloc_array(builder->scratch, uint32_t, 2 * count);
 	struct plan_split split = {
-		.versions = room,
-		.weights = room + count,
 		.by_client = request->owner->affinity == AFFINITY_CLIENT_IP,
 		.spill = request->owner->empty == EMPTY_SPILL,
 	};
 
 	if (!room)
 		return -ENOMEM;
+	split.versions = room;
+	split.weights = room + count;
 	for (size_t i = 0; i < count; i++) {
 		const struct destination *named = &request->rule->destinations[i];
 		uint32_t version;
