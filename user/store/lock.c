@@ -93,8 +93,9 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 	if (err == -ETIMEDOUT)
 		holder_complain(store, timeout_ms, diags);
 	if (err)
-		return err == -ETIMEDOUT ? err : store_complain(store, diags, LOCK_FILE, err,
-								"cannot lock");
+		return err == -ETIMEDOUT
+			       ? err
+			       : store_complain(store, diags, LOCK_FILE, err, "cannot lock");
 	holder_write(fd, command ? command : "sluice");
 	store->lock = TAKE_FD(fd);
 	file_remove_leftovers(store->dir);

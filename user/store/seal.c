@@ -107,9 +107,9 @@ static int hex_parse(const char *hex, uint8_t ret_digest[STORE_DIGEST_SIZE])
 }
 
 /* Ends the head before its body line, which says what must follow. */
-static int body_line_take(char *text, char *digest_line, struct seal *seal)
+static int body_line_take(char *text, const char *digest_line, struct seal *seal)
 {
-	char *line = digest_line - 1;
+	char *line = text + (digest_line - text) - 1;
 	const char *at;
 	uint64_t body_size;
 
