@@ -27,9 +27,12 @@ some() { # LOG COMMAND...
 }
 
 ran() {
+	local units
+
 	export LLVM_PROFILE_FILE=$profiles/%m%c.profraw BUILD=$cov
 	unset V
-	some unit "$cov"/tests/unit/test_*[a-z] "$cov"/tests/prog/test_{attach,kernel,node_kernel,tables}
+	mapfile -t units < <(find "$cov/tests/unit" -name 'test_*' -type f -perm -u+x)
+	some unit "${units[@]}" "$cov"/tests/prog/test_{attach,kernel,node_kernel,tables}
 	some net tests/net/test_{cli,commands,change,live}.sh
 	POINTS=${POINTS:-16} some crash tests/crash/test_crash.sh
 	wait
