@@ -6,9 +6,9 @@
 #   unit  build/tests/unit/*      no root, with sanitizers
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
-#   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
 #   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
+#   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u

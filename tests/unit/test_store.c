@@ -610,7 +610,8 @@ static int read_only_run(const struct fixture *f)
 
 	if (!geteuid() && (setgid(65534) || setuid(65534)))
 		return 77;
-	/* Who would write to another's folder is told; who looks may look as far as its mode lets. */
+	/* Who would write to another's folder is told; who looks may look as far as its mode lets.
+	 */
 	if (store_open(diags, f->dir, true, diags, &store) != -EPERM ||
 	    !strstr(diags->list[0].text, "belongs to user 0, this is user 65534"))
 		return 5;
