@@ -168,7 +168,8 @@ static bool layout_fits(const struct kernel *kernel)
 
 static int flip_map(struct kernel *kernel)
 {
-	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS, MAP_VERSIONS };
+	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS,
+					      MAP_VERSIONS };
 	int err = 0;
 
 	for (size_t i = 0; !err && i < ARRAY_SIZE(needed); i++)
