@@ -30,7 +30,8 @@ back_and_forth() { sluice rollback >"$tmp/deed" && sleep 0.2 && sluice rollback 
 endpoint_comes() { entry "s1 s3 s4" | apply >"$tmp/deed" && sleep 0.2 && entry | apply >"$tmp/deed"; }
 endpoint_drains() {
 	sluice endpoint drain reviews 10.77.11.2 >"$tmp/deed" && sluice endpoint drain reviews fd77:11::2 >"$tmp/deed" &&
-		sleep 0.2 && ask open --to "$vip4" --port 80 --count 300 && is "new connections of a draining endpoint" 0 "$(field v1.s1)" &&
+		sleep 0.2 && ask open --to "$vip4" --port 80 --count 300 &&
+			is "new connections of a draining endpoint" 0 "$(field v1.s1)" &&
 		sluice endpoint drain --undo reviews 10.77.11.2 >"$tmp/deed" &&
 		sluice endpoint drain --undo reviews fd77:11::2 >"$tmp/deed"
 }
@@ -93,7 +94,8 @@ only_adopted() {
 	: >"$tmp/agent.log"
 	agent_start --check-interval 1 || return 1
 	sleep 2.2
-	is "what the next agent had to repair or attach" "" "$(grep -i 'repair\|differ\|attached\|warning\|error' "$tmp/agent.log")" &&
+	is "what the next agent had to repair or attach" "" \
+			"$(grep -i 'repair\|differ\|attached\|warning\|error' "$tmp/agent.log")" &&
 		sluice status >"$tmp/status"
 }
 

@@ -7,7 +7,8 @@ fragments() { # VIP: datagrams of three fragments, both ways
 	local before
 
 	before=$(($(verdict fragment_stack) + $(verdict fragment_redirect)))
-	ask open --to "$1" --port 53 --udp --size 4000 --count 200 --concurrency 8 && is "answers of 4,000 bytes" 200 "$(field ok)" &&
+	ask open --to "$1" --port 53 --udp --size 4000 --count 200 --concurrency 8 &&
+			is "answers of 4,000 bytes" 200 "$(field ok)" &&
 		shares 4.5 50 30 20 &&
 		at_least "later fragments carried" 400 $(($(verdict fragment_stack) + $(verdict fragment_redirect) - before))
 }
@@ -71,10 +72,17 @@ flush() {
 }
 
 udp_idle() { # VIP
-	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 && is "the flow's version" 1 "$(field v1)" || return 1
+	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 &&
+			is "the flow's version" 1 "$(field v1)" || return 1
 	weight 0 0 1 && sleep 0.5 || return 1
+<<<<<<< HEAD
 	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version of a flow that is in use" 1 "$(field v1)" || return 1
 	nap 3
+=======
+	ask open --to "$1" --port 53 --udp --source-port 6000 &&
+			is "the version of a flow that is in use" 1 "$(field v1)" || return 1
+	sleep 3
+>>>>>>> main
 	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version after silence" 1 "$(field v3)"
 }
 
