@@ -75,14 +75,9 @@ udp_idle() { # VIP
 	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 &&
 			is "the flow's version" 1 "$(field v1)" || return 1
 	weight 0 0 1 && sleep 0.5 || return 1
-<<<<<<< HEAD
-	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version of a flow that is in use" 1 "$(field v1)" || return 1
-	nap 3
-=======
 	ask open --to "$1" --port 53 --udp --source-port 6000 &&
 			is "the version of a flow that is in use" 1 "$(field v1)" || return 1
-	sleep 3
->>>>>>> main
+	nap 3
 	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version after silence" 1 "$(field v3)"
 }
 
