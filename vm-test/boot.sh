@@ -6,7 +6,7 @@
 # does not come up is started anew, three times in all; one that came up and hangs later has failed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-boot_seconds=${VM_BOOT_SECONDS:-180}
+boot_seconds=${VM_BOOT_SECONDS:-90}
 silent_seconds=${VM_SILENT_SECONDS:-1500}
 memory=${VM_MEMORY:-1536}
 accel=${VM_ACCEL:-}
@@ -17,7 +17,7 @@ usage() {
 		Usage: vm-test/boot.sh KERNEL_FOLDER ROOT_DISK WORK_DISK OUT
 		  VM_ACCEL           kvm or tcg; found out when it is not given
 		  VM_MEMORY          megabytes (1536)
-		  VM_BOOT_SECONDS    until a guest that has not come up is given up (180)
+		  VM_BOOT_SECONDS    until a guest that has not come up is given up (90)
 		  VM_SILENT_SECONDS  until one that says nothing is (1500)
 	END
 }

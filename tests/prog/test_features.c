@@ -27,11 +27,14 @@ static const struct kernel_feature *feature(const char *word)
 	return NULL;
 }
 
+static char said[1 << 20];
+
 /* A program of many instructions, the last of which reads what was never written. */
-static int bad_program_load(char *log, size_t size)
+static int bad_program_load(void)
 {
 	static struct bpf_insn code[3000];
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_buf = log, .log_size = size, .log_level = 2);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_buf = said, .log_size = sizeof(said),
+		    .log_level = 2);
 	const size_t count = ARRAY_SIZE(code);
 
 	for (size_t i = 0; i < count; i++)
@@ -93,16 +96,15 @@ static void probing_leaves_nothing(void **state)
 static void a_refusal_shows_the_end_of_the_log_and_the_kernel(void **state)
 {
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
-	static char log[1 << 20];
 	struct utsname kernel;
 	const char *text;
 
 	uname(&kernel);
 	refusal_forget();
 	log_hand("libbpf: prog 'x': BPF program load failed: Permission denied\n");
-	assert_true(bad_program_load(log, sizeof(log)) < 0);
-	assert_true(strlen(log) > 100000);
-	log_hand("libbpf: prog 'x': -- BEGIN PROG LOAD LOG --\n%s-- END PROG LOAD LOG --\n", log);
+	assert_true(bad_program_load() < 0);
+	assert_true(strlen(said) > 100000);
+	log_hand("libbpf: prog 'x': -- BEGIN PROG LOAD LOG --\n%s-- END PROG LOAD LOG --\n", said);
 	log_hand("libbpf: failed to load object 'x'\n");
 	refusal_say(diags, -EACCES);
 	text = diags->list[0].text;

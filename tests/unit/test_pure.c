@@ -98,7 +98,7 @@ static void the_hash_is_siphash_1_3(void **state)
 			little[i] = htole64(key.word[i]);
 		}
 		assert_true(pick_hash(&key, seed) ==
-			    sip_hash((uint8_t *)little, key.count * 8, 1, 3));
+			    sip_hash((uint8_t *)little, 8ul * key.count, 1, 3));
 	}
 }
 
