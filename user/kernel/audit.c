@@ -105,10 +105,17 @@ static void audit_services(struct audit *audit)
 	for (size_t i = 0; i < plan->service_count; i++) {
 		struct sl_service_key key;
 		struct sl_service actual;
+		uint32_t vip;
 
 		service_key_fill(&plan->services[i], audit->revision, &key);
+		vip = UINT32_MAX;
+		if (stage_vip(audit->stage, &plan->services[i], &vip))
+			continue;
 		if (bpf_map_lookup_elem(fd, &key, &actual))
 			differ(audit, "service", plan->services[i].name, "is not in the kernel");
+		else if (actual.vip != vip)
+			differ(audit, "service", plan->services[i].name,
+			       "has another VIP in the kernel");
 		else if (!rules_are(audit->stage, &plan->services[i], &actual))
 			differ(audit, "service", plan->services[i].name,
 			       "has another split in the kernel");
@@ -123,9 +130,30 @@ static int entry_count(void *context, void *key, void *value)
 	return 0;
 }
 
+/* A bit that is lost turns an address into one that is not ours. One too many only costs time. */
+static int audit_known(struct audit *audit)
+{
+	const struct kernel *kernel = audit->stage->kernel;
+	const uint64_t *table = MAPPED(kernel, MAP_KNOWN, uint64_t);
+	_cleanup_free_ uint64_t *bits = NULL;
+	int err = known_build(kernel, &bits);
+
+	for (uint32_t i = 0; !err && i < kernel->map[MAP_KNOWN].entries; i++) {
+		if (bits[i] & ~table[i]) {
+			differ(audit, "map", map_names[MAP_KNOWN],
+			       "does not know an address of ours");
+			break;
+		}
+	}
+	return err;
+}
+
 static int audit_run(struct audit *audit)
 {
-	int err;
+	int err = audit_known(audit);
+
+	if (err)
+		return err;
 
 	audit_versions(audit);
 	audit_services(audit);

@@ -17,13 +17,15 @@ enum map_id {
 	MAP_VERSIONS,
 	MAP_RINGS,
 	MAP_ENDPOINTS,
-	MAP_FLOWS4,
-	MAP_FLOWS6,
+	MAP_VIPS,
+	MAP_KNOWN,
+	MAP_FLOWS,
+	MAP_OPENS,
+	MAP_EXITS,
 	MAP_FRAGMENTS,
 	MAP_STATS,
 	MAP_VERDICTS,
 	MAP_DEVICES,
-	MAP_TXDEVS,
 	MAP_COUNT,
 };
 
@@ -87,6 +89,19 @@ int path_join(char *path, size_t size, const char *dir, const char *name);
  * kernel cannot say.
  */
 int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
+
+/* --- doors.c --- */
+uint32_t clock_tick_ns(void);
+/* The keys of the tags, a function of the seed: an upgrade finds the flows again. */
+void door_keys(const __u64 seed[2], struct way_keys *ret_keys);
+/* --- flows.c --- */
+/* The bits of `known` that the tables of VIPs and endpoints ask for. The caller frees them. */
+int known_build(const struct kernel *kernel, uint64_t **ret_bits);
+void known_add(struct kernel *kernel, const uint32_t addr[4], uint16_t port);
+/* Ways of the flow table that hold a flow. */
+uint32_t ways_used(const struct kernel *kernel);
+/* Routes that the doors remember are forgotten at once. */
+void exits_forget(struct kernel *kernel);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
 

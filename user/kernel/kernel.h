@@ -18,7 +18,7 @@
  * and says so.
  */
 struct kernel_settings {
-	uint32_t flows;    /* connections per address family */
+	uint32_t flows;    /* connections; their table has room for twice as many */
 	uint32_t services; /* VIP, port, protocol triples in one revision */
 	uint32_t versions;
 	uint32_t endpoints;
@@ -33,6 +33,15 @@ struct kernel_settings {
 		.flows = 1048576, .services = 16384, .versions = 4096, .endpoints = 65536,         \
 		.slots = SL_SLOTS_DEFAULT, .udp_idle_ms = 30000, .redirect = true                  \
 	}
+
+/* What `control` holds when the maps are made, but for the clock. */
+void control_fill(const struct kernel_settings *settings, struct sl_control *ret_control);
+/*
+ * What a door is loaded with, over maps that were made with `made`: a flow table of so many buckets
+ * and a `known` of so many 64-bit words (powers of two).
+ */
+void door_settings(const struct kernel_settings *settings, const struct sl_control *made,
+		   uint32_t buckets, uint32_t known_words, struct sl_settings *ret_settings);
 
 struct kernel;
 
@@ -121,6 +130,16 @@ struct kernel_connection {
 	enum protocol protocol;
 };
 
+/* A connection's entry. */
+struct kernel_flow {
+	uint32_t endpoint, version; /* indices */
+	uint8_t flags;              /* SL_FLOW_* */
+	uint64_t silent_ms;         /* since its last packet, to about two seconds */
+};
+/* -ENOENT when there is none. */
+int kernel_flow(const struct kernel *kernel, const struct kernel_connection *connection,
+		struct kernel_flow *ret_flow);
+
 /*
  * What the doors would do with a connection's first packet, by the same tables and the same pure
  * code.
@@ -136,8 +155,8 @@ struct kernel_explain {
 	bool spilled;
 	uint32_t place, ring; /* place in a ring of so many */
 	uint32_t endpoint;
-	bool has_flow; /* a live flow exists: what follows is its */
-	struct sl_flow flow;
+	bool has_flow; /* a live flow exists */
+	struct kernel_flow flow;
 };
 int kernel_explain(const struct kernel *kernel, const struct kernel_connection *connection,
 		   struct kernel_explain *ret_explain);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is remembered of a connection: its two ways in the flow table, its state, and the statistics
+ * of its version.
+ */
+#pragma once
+#include "classify.h"
+
+/* Adds flags to the tag's way. Returns the flags before and, above them, 1; 0 when it has none. */
+#define WAS_THERE (1u << 8)
+__noinline int way_flag(__u64 tag, __u8 add)
+{
+	struct hit hit = {};
+
+	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
+		if (!flow_hit(tag, &hit))
+			return 0;
+		if (__sync_val_compare_and_swap(&hit.way->word, hit.word, hit.word | add) ==
+		    hit.word)
+			return WAS_THERE | (__u8)hit.word;
+	}
+	return 0;
+}
+
+static __always_inline struct sl_stats *flow_stats(__u64 word)
+{
+	__u32 index = way_endpoint(word);
+	struct sl_endpoint *endpoint = bpf_map_lookup_elem(&sl_endpoints, &index);
+
+	return endpoint ? stats_of(endpoint->version) : 0;
+}
+
+static __always_inline struct sl_open *open_place(__u64 tag)
+{
+	__u32 at = tag & (SL_OPENS - 1);
+
+	return bpf_map_lookup_elem(&sl_opens, &at);
+}
+
+static __always_inline void open_end(__u64 tag, struct sl_stats *stats)
+{
+	struct sl_open *open = open_place(tag);
+
+	if (open && open->tag == tag)
+		stats_handshake(stats, bpf_ktime_get_ns() - open->ns);
+}
+
+/*
+ * The first answer, FIN and RST of a flow: FIN of both or RST of one closes, once; the SYN-ACK
+ * gives the handshake's time. The state is in the opener's way, whichever way the packet goes; that
+ * it is answered or closed is in both, for whoever looks for a place.
+ */
+__noinline int flow_note(const struct pkt *pkt)
+{
+	const __u32 both = SL_FLOW_FIN_IN | SL_FLOW_FIN_OUT;
+	__u64 tag, other, opener;
+	__u32 old, add = 0;
+	struct sl_stats *stats;
+	struct hit hit = {};
+	int from_client;
+
+	if (!pkt)
+		return 0;
+	tag = flow_tag_of(pkt);
+	if (!flow_hit(tag, &hit))
+		return 0;
+	from_client = !(hit.word & SL_FLOW_REPLY);
+	other = from_client ? flow_tag_reply(pkt, way_endpoint(hit.word))
+			    : flow_tag_opener(pkt, hit.word);
+	opener = from_client ? tag : other;
+	if (pkt->tcp_flags & TCP_FIN)
+		add |= from_client ? SL_FLOW_FIN_IN : SL_FLOW_FIN_OUT;
+	if (pkt->tcp_flags & TCP_RST)
+		add |= both;
+	if (!from_client)
+		add |= SL_FLOW_ANSWERED;
+	stats = flow_stats(hit.word);
+	if (!add || !stats)
+		return 0;
+
+	old = way_flag(opener, add);
+	if (!old)
+		return 0;
+	if (!from_client && !(old & SL_FLOW_ANSWERED)) {
+		way_flag(tag, SL_FLOW_ANSWERED);
+		if (!(old & SL_FLOW_ADOPTED) &&
+		    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+			open_end(opener, stats);
+	}
+	if (((old | add) & both) != both)
+		return 0;
+	if (way_flag(opener, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
+		return 0;
+	way_flag(from_client ? other : tag, SL_FLOW_CLOSED);
+	if (!(old & SL_FLOW_ADOPTED))
+		stats->closed++;
+	if (!from_client && pkt->tcp_flags & TCP_RST)
+		stats->reset++;
+	return 0;
+}
+
+/*
+ * Keeps both ways of a live flow young: a one-sided stream would lose the other half. Returns 1
+ * when the reply half had been evicted and was put back.
+ */
+__noinline int flow_touch(const struct pkt *pkt)
+{
+	struct hit hit = {}, other = {};
+	__u16 now = flow_clock();
+	__u64 tag;
+
+	if (!pkt || !flow_hit(flow_tag_of(pkt), &hit))
+		return 0;
+	way_mark(&hit, now);
+	tag = hit.word & SL_FLOW_REPLY ? flow_tag_opener(pkt, hit.word)
+				       : flow_tag_reply(pkt, way_endpoint(hit.word));
+	if (flow_hit(tag, &other)) {
+		way_mark(&other, now);
+		return 0;
+	}
+	if (hit.word & SL_FLOW_REPLY)
+		return 0;
+	return flow_put(tag, way_seen_set(hit.word, now) | SL_FLOW_REPLY) != PUT_FULL;
+}
+
+/*
+ * Books a packet of a known flow: bytes, state, age. ICMP errors are not the connection's own
+ * bytes.
+ */
+static __always_inline void flow_book(const struct pkt *pkt, __u64 word, __u32 version, __u32 door)
+{
+	struct sl_stats *stats = stats_of(version);
+
+	if (pkt->kind == PKT_ICMP || !stats)
+		return;
+	if (word & SL_FLOW_REPLY) {
+		stats->packets_out++;
+		stats->bytes_out += pkt->ip_len;
+	} else {
+		stats->packets_in++;
+		stats->bytes_in += pkt->ip_len;
+	}
+	if (pkt->tcp_flags & (TCP_FIN | TCP_RST) ||
+	    (word & (SL_FLOW_REPLY | SL_FLOW_ANSWERED)) == SL_FLOW_REPLY)
+		flow_note(pkt);
+	if (way_seen(word) != flow_clock() && flow_touch(pkt))
+		count(door, SL_note_reply_restored);
+}
+
+/*
+ * The reply way of a connection that a SYN has given to another endpoint; unless it is another
+ * connection's by now: the same client port talks to a second service, which has the same endpoint.
+ */
+static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word, __u32 vip)
+{
+	__u64 tag = flow_tag_reply(pkt, way_endpoint(word));
+	struct hit hit = {};
+
+	if (flow_hit(tag, &hit) && hit.word & SL_FLOW_REPLY && way_vip(hit.word) == vip)
+		flow_drop(hit.way, tag);
+}
+
+/*
+ * What stands under the tuple of a new flow ends: closed, if it was not. Returns 1 when it is the
+ * same SYN once more, one connection.
+ */
+static __always_inline int flow_end(const struct pkt *pkt, __u64 word,
+				    const struct decision *decision)
+{
+	struct sl_stats *before = flow_stats(word);
+	int is_same = way_endpoint(word) == decision->endpoint;
+
+	if (!is_same)
+		flow_forget_reply(pkt, word, decision->vip);
+	if (word & (SL_FLOW_CLOSED | SL_FLOW_ADOPTED))
+		return 0;
+	if (is_same && !(word & SL_FLOW_ANSWERED) && pkt->protocol == IPPROTO_TCP)
+		return 1;
+	if (before)
+		before->closed++;
+	return 0;
+}
+
+/*
+ * Both ways of a new connection. The reply's goes first: an answer must never find the other alone.
+ * Returns the worse enum put.
+ */
+static __always_inline int flow_remember(const struct pkt *pkt, __u64 tag,
+					 const struct decision *decision)
+{
+	__u8 flags = decision->flags |
+		     (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
+		     (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
+	__u64 word = way_word(decision->endpoint, decision->vip, flow_clock(), flags);
+	int reply = flow_put(flow_tag_reply(pkt, decision->endpoint), word | SL_FLOW_REPLY);
+	int opener;
+
+	if (reply == PUT_FULL)
+		return PUT_FULL;
+	opener = flow_put(tag, word);
+	return opener > reply ? opener : reply;
+}
+
+/* Writes a new flow down, after what stood under its tuple has been closed. Returns an enum put. */
+__noinline int flow_begin(const struct pkt *pkt, const struct decision *decision)
+{
+	struct sl_stats *stats;
+	struct sl_open *open;
+	struct hit hit = {};
+	int is_again = 0;
+	__u64 tag;
+
+	if (!pkt || !decision)
+		return PUT_DONE;
+	tag = flow_tag_of(pkt);
+	if (flow_hit(tag, &hit))
+		is_again = flow_end(pkt, hit.word, decision);
+	stats = stats_of(decision->version);
+	if (stats) {
+		stats->opened += decision->origin == ORIGIN_OPEN && !is_again;
+		stats->packets_in++;
+		stats->bytes_in += pkt->ip_len;
+	}
+	/* A stray RST is delivered, but is nothing to remember. */
+	if (pkt->tcp_flags & TCP_RST)
+		return PUT_DONE;
+	/* A handshake is measured from the first SYN. */
+	open = open_place(tag);
+	if (open && pkt->protocol == IPPROTO_TCP && !(is_again && open->tag == tag)) {
+		open->tag = tag;
+		open->ns = bpf_ktime_get_ns();
+	}
+	return flow_remember(pkt, tag, decision);
+}
+
+__noinline int fragment_remember(const struct pkt *pkt)
+{
+	struct sl_fragment_key key = {};
+	struct sl_fragment fragment = {};
+
+	if (!pkt)
+		return 0;
+	key.id = pkt->fragment_id;
+	key.protocol = pkt->protocol;
+	key.family = pkt->family;
+	__builtin_memcpy(key.saddr, pkt->saddr, 16);
+	__builtin_memcpy(key.daddr, pkt->daddr, 16);
+	fragment.sport = pkt->sport;
+	fragment.dport = pkt->dport;
+	return bpf_map_update_elem(&sl_fragments, &key, &fragment, BPF_ANY);
+}
