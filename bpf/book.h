@@ -120,7 +120,8 @@ __noinline int flow_touch(const struct pkt *pkt)
 	}
 	if (hit.word & SL_FLOW_REPLY)
 		return 0;
-	return flow_put(tag, way_seen_set(hit.word, now) | SL_FLOW_REPLY) != PUT_FULL;
+	return flow_put(tag, way_seen_set(hit.word, now) | SL_FLOW_REPLY, flow_tag_of(pkt)) !=
+	       PUT_FULL;
 }
 
 /*
@@ -192,12 +193,12 @@ static __always_inline int flow_remember(const struct pkt *pkt, __u64 tag,
 		     (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
 		     (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
 	__u64 word = way_word(decision->endpoint, decision->vip, flow_clock(), flags);
-	int reply = flow_put(flow_tag_reply(pkt, decision->endpoint), word | SL_FLOW_REPLY);
-	int opener;
+	__u64 back = flow_tag_reply(pkt, decision->endpoint);
+	int reply = flow_put(back, word | SL_FLOW_REPLY, tag), opener;
 
 	if (reply == PUT_FULL)
 		return PUT_FULL;
-	opener = flow_put(tag, word);
+	opener = flow_put(tag, word, back);
 	return opener > reply ? opener : reply;
 }
 

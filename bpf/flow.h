@@ -140,8 +140,11 @@ static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
 	return (word & SL_FLOW_ANSWERED ? WORTH_ANSWERED : WORTH_LIVE) | silent;
 }
 
-/* The place in its bucket that a new tag gets, and above it what that was worth. */
-__noinline __u64 flow_place(__u64 tag)
+/*
+ * The place in its bucket that a new tag gets, and above it what that was worth. Not that of
+ * `companion`, the connection's other way, put down a moment ago.
+ */
+__noinline __u64 flow_place(__u64 tag, __u64 companion)
 {
 	struct sl_bucket *bucket = flow_bucket(tag);
 	__u32 least = WORTH_TAKEN, at = 0;
@@ -153,7 +156,8 @@ __noinline __u64 flow_place(__u64 tag)
 	for (__u32 i = 0; i < SL_WAYS; i++) {
 		__u32 here = (i + (tag >> 63 ? HALF : 0)) & (SL_WAYS - 1); /* its own line first */
 		struct sl_way *way = &bucket->way[here];
-		__u32 worth = way_worth(*(volatile __u64 *)&way->tag,
+		__u64 held = *(volatile __u64 *)&way->tag;
+		__u32 worth = way_worth(held == companion ? SL_WAY_TAKEN : held,
 					*(volatile __u64 *)&way->word, now);
 
 		if (!worth)
@@ -174,7 +178,7 @@ enum put {
  * Gives the tag a way, its own if it has one. Returns an enum put. Global, so that the verifier
  * judges it once.
  */
-__noinline int flow_put(__u64 tag, __u64 word)
+__noinline int flow_put(__u64 tag, __u64 word, __u64 companion)
 {
 	struct sl_bucket *bucket = flow_bucket(tag);
 	struct hit hit = {};
@@ -186,7 +190,7 @@ __noinline int flow_put(__u64 tag, __u64 word)
 		return PUT_DONE;
 	}
 	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
-		__u64 place = flow_place(tag), held;
+		__u64 place = flow_place(tag, companion), held;
 		struct sl_way *way = &bucket->way[place & (SL_WAYS - 1)];
 
 		if (place >> 32 == WORTH_TAKEN)
