@@ -115,13 +115,14 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 static void table_fill(const struct row *row)
 {
 	static bool is_full[SCENE_COUNT];
-	__u32 entries = bpf_map__max_entries(floors[SCENE_FLOOR]->maps.fresh_flows);
+	struct kernel_settings settings = KERNEL_SETTINGS_DEFAULT;
+	__u32 entries = settings.flows;
 
 	if (is_full[row->scene])
 		return;
 	is_full[row->scene] = true;
 	if (row->scene >= SCENE_STACK)
-		entries /= 2; /* two entries a connection */
+		entries *= 2; /* twice as much room, and two ways a connection */
 	run_stream(row, row->target, row->direction, true, entries + entries / 8);
 }
 

@@ -325,6 +325,17 @@ static inline __u32 world_rule(struct world *world, int family, enum who prefix,
 	return index;
 }
 
+static inline __u32 world_vip_new(struct world *world, const __u32 *addr, __u8 protocol,
+				  __be16 port, int family)
+{
+	struct sl_vip vip = { .port = port, .protocol = protocol, .used = 1 };
+
+	memcpy(vip.addr, addr, sizeof(vip.addr));
+	world_know(world, addr, port, family);
+	world_put(world_fd(world, vips), &world->vips, &vip);
+	return world->vips++;
+}
+
 /* The index of a VIP, put down if it is not there yet. */
 static inline __u32 world_vip(struct world *world, const __u32 *addr, __u8 protocol, __be16 port,
 			      int family)
@@ -336,9 +347,7 @@ static inline __u32 world_vip(struct world *world, const __u32 *addr, __u8 proto
 		if (!bpf_map_lookup_elem(world_fd(world, vips), &i, &there) &&
 		    !memcmp(&vip, &there, sizeof(vip)))
 			return i;
-	world_know(world, addr, port, family);
-	world_put(world_fd(world, vips), &world->vips, &vip);
-	return world->vips++;
+	return world_vip_new(world, addr, protocol, port, family);
 }
 
 static inline void world_service(struct world *world, int family, __u8 protocol, __u16 port,
