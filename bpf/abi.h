@@ -31,7 +31,7 @@
  */
 #define SL_SPILL_TRIES 8u
 #define SL_SLOTS_DEFAULT 16384u
-#define SL_OPENS 4096u /* powers of two */
+#define SL_OPENS 1024u /* powers of two */
 #define SL_EXITS 8192u
 #define SL_VERSION_KEY_MAX 104
 
@@ -260,7 +260,9 @@ struct sl_stats {
  * cache lines of four ways; a connection has two ways, one under the 5-tuple that the client sends
  * and one under that which the endpoint answers with, so that one look-up of a packet's own tuple
  * finds either and tells which. The tuple itself is not kept, but a 64-bit keyed hash of it: the
- * tag.
+ * tag. The bucket is the client's, by its address and port: both ways are in the same. When it
+ * holds live connections alone, a way goes to a second bucket, by its tag, and a bit in `spilled`
+ * says that the first has such.
  */
 #define SL_WAYS 8u
 #define SL_WAY_EMPTY 0u /* tags that no tuple has */
@@ -275,8 +277,8 @@ struct sl_bucket {
 	struct sl_way way[SL_WAYS];
 };
 
-#define SL_ENDPOINTS_MAX (1u << 22) /* so many bits has a way for an endpoint, */
-#define SL_VIPS_MAX (1u << 18)      /* and for a VIP */
+#define SL_ENDPOINTS_MAX ((1u << 22) - 2) /* so many bits has a way for an endpoint, */
+#define SL_VIPS_MAX (1u << 18)            /* and for a VIP */
 
 #define SL_FLOW_REPLY (1u << 0) /* the endpoint-to-client way */
 #define SL_FLOW_REDIRECT (1u << 1) /* both ways go straight to a device; else up the stack */

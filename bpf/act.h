@@ -74,10 +74,11 @@ __noinline int frame_route_new(door_ctx *ctx, const struct pkt *pkt, const struc
 
 	if (!pkt || !to || !exit)
 		return WAY_UP;
-	way = route(ctx, pkt, pkt->saddr, to->addr, 0, exit);
+	way = route(ctx, pkt, to, to->addr, TRIP_TO_ENDPOINT, exit);
 	if (way == WAY_UP || way == WAY_DEFER)
 		return way;
-	return route(ctx, pkt, to->addr, pkt->saddr, exit->ifindex, &back) == WAY_UP ? WAY_UP : way;
+	back.ifindex = exit->ifindex;
+	return route(ctx, pkt, to, pkt->saddr, TRIP_BACK, &back) == WAY_UP ? WAY_UP : way;
 }
 
 __noinline int frame_rewrite_icmp(door_ctx *ctx, const struct pkt *pkt, const struct target *to,
@@ -94,9 +95,10 @@ __noinline int frame_refuse(door_ctx *ctx, const struct pkt *pkt)
 }
 
 /* The address and port to write. Returns the endpoint's version, or -1 when a table disagrees. */
-static __always_inline int target_find(const struct pkt *pkt, __u32 index, __u32 vip_index,
-				       int is_dst, struct target *ret_to)
+static __always_inline int target_find(const struct pkt *pkt, __u64 word, int is_dst,
+				       struct target *ret_to)
 {
+	__u32 index = way_endpoint(word);
 	struct sl_endpoint *endpoint = bpf_map_lookup_elem(&sl_endpoints, &index);
 	struct sl_vip *vip;
 	const __u32 *addr;
@@ -106,7 +108,8 @@ static __always_inline int target_find(const struct pkt *pkt, __u32 index, __u32
 	addr = endpoint->addr;
 	ret_to->port = endpoint->port;
 	if (!is_dst) {
-		vip = bpf_map_lookup_elem(&sl_vips, &vip_index);
+		index = way_vip(word);
+		vip = bpf_map_lookup_elem(&sl_vips, &index);
 		if (!vip)
 			return -1;
 		addr = vip->addr;
@@ -128,15 +131,16 @@ static __always_inline int way_find(door_ctx *ctx, const struct pkt *pkt,
 
 	if (!settings.redirect || pkt->vlan || door == SL_DOOR_OUT)
 		return WAY_UP;
+	ret_exit->ifindex = door_ifindex(ctx);
 	if (decision->origin != ORIGIN_FLOW) {
 		way = frame_route_new(ctx, pkt, to, ret_exit);
-		decision->flags = way == WAY_UP ? 0 : SL_FLOW_REDIRECT;
+		decision->word |= way == WAY_UP ? 0 : SL_FLOW_REDIRECT;
 		return way;
 	}
 	if (!(decision->word & SL_FLOW_REDIRECT))
 		return WAY_UP;
-	way = route(ctx, pkt, is_dst ? pkt->saddr : to->addr, is_dst ? to->addr : pkt->daddr, 0,
-		    ret_exit);
+	way = route(ctx, pkt, to, is_dst ? to->addr : pkt->daddr,
+		    is_dst ? TRIP_TO_ENDPOINT : TRIP_TO_CLIENT, ret_exit);
 	if (way == WAY_UP)
 		count(door, SL_note_no_route);
 	return way;
@@ -167,9 +171,7 @@ static __always_inline int act_rewrite(door_ctx *ctx, const struct pkt *pkt,
 	struct exit exit = {};
 	struct target to = {};
 
-	version = decision->origin == ORIGIN_FLOW ? target_find(pkt, way_endpoint(decision->word), way_vip(decision->word), is_dst,
-					 &to)
-			   : target_find(pkt, decision->endpoint, 0, 1, &to);
+	version = target_find(pkt, decision->word, is_dst, &to);
 	if (version < 0) {
 		count(door, SL_drop_table);
 		return door_drop();

@@ -8,12 +8,12 @@
 
 /* Adds flags to the tag's way. Returns the flags before and, above them, 1; 0 when it has none. */
 #define WAS_THERE (1u << 8)
-__noinline int way_flag(__u64 tag, __u8 add)
+__noinline int way_flag(__u64 tag, __u32 home, __u8 add)
 {
 	struct hit hit = {};
 
 	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
-		if (!flow_hit(tag, &hit))
+		if (!flow_hit(tag, home, &hit))
 			return 0;
 		if (__sync_val_compare_and_swap(&hit.way->word, hit.word, hit.word | add) ==
 		    hit.word)
@@ -50,23 +50,21 @@ static __always_inline void open_end(__u64 tag, struct sl_stats *stats)
  * gives the handshake's time. The state is in the opener's way, whichever way the packet goes; that
  * it is answered or closed is in both, for whoever looks for a place.
  */
-__noinline int flow_note(const struct pkt *pkt)
+__noinline int flow_note(const struct pkt *pkt, __u64 word)
 {
 	const __u32 both = SL_FLOW_FIN_IN | SL_FLOW_FIN_OUT;
 	__u64 tag, other, opener;
 	__u32 old, add = 0;
 	struct sl_stats *stats;
-	struct hit hit = {};
 	int from_client;
+	__u32 home;
 
 	if (!pkt)
 		return 0;
+	from_client = !(word & SL_FLOW_REPLY);
+	home = flow_home(pkt, !from_client);
 	tag = flow_tag_of(pkt);
-	if (!flow_hit(tag, &hit))
-		return 0;
-	from_client = !(hit.word & SL_FLOW_REPLY);
-	other = from_client ? flow_tag_reply(pkt, way_endpoint(hit.word))
-			    : flow_tag_opener(pkt, hit.word);
+	other = from_client ? flow_tag_reply(pkt, way_endpoint(word)) : flow_tag_opener(pkt, word);
 	opener = from_client ? tag : other;
 	if (pkt->tcp_flags & TCP_FIN)
 		add |= from_client ? SL_FLOW_FIN_IN : SL_FLOW_FIN_OUT;
@@ -74,24 +72,24 @@ __noinline int flow_note(const struct pkt *pkt)
 		add |= both;
 	if (!from_client)
 		add |= SL_FLOW_ANSWERED;
-	stats = flow_stats(hit.word);
+	stats = flow_stats(word);
 	if (!add || !stats)
 		return 0;
 
-	old = way_flag(opener, add);
+	old = way_flag(opener, home, add);
 	if (!old)
 		return 0;
 	if (!from_client && !(old & SL_FLOW_ANSWERED)) {
-		way_flag(tag, SL_FLOW_ANSWERED);
+		way_flag(tag, home, SL_FLOW_ANSWERED);
 		if (!(old & SL_FLOW_ADOPTED) &&
 		    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 			open_end(opener, stats);
 	}
 	if (((old | add) & both) != both)
 		return 0;
-	if (way_flag(opener, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
+	if (way_flag(opener, home, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
 		return 0;
-	way_flag(from_client ? other : tag, SL_FLOW_CLOSED);
+	way_flag(from_client ? other : tag, home, SL_FLOW_CLOSED);
 	if (!(old & SL_FLOW_ADOPTED))
 		stats->closed++;
 	if (!from_client && pkt->tcp_flags & TCP_RST)
@@ -103,24 +101,28 @@ __noinline int flow_note(const struct pkt *pkt)
  * Keeps both ways of a live flow young: a one-sided stream would lose the other half. Returns 1
  * when the reply half had been evicted and was put back.
  */
-__noinline int flow_touch(const struct pkt *pkt)
+__noinline int flow_touch(const struct pkt *pkt, __u64 word)
 {
 	struct hit hit = {}, other = {};
 	__u16 now = flow_clock();
+	int is_reply = (word & SL_FLOW_REPLY) != 0;
 	__u64 tag;
+	__u32 home;
 
-	if (!pkt || !flow_hit(flow_tag_of(pkt), &hit))
+	if (!pkt)
+		return 0;
+	home = flow_home(pkt, is_reply);
+	if (!flow_hit(flow_tag_of(pkt), home, &hit))
 		return 0;
 	way_mark(&hit, now);
-	tag = hit.word & SL_FLOW_REPLY ? flow_tag_opener(pkt, hit.word)
-				       : flow_tag_reply(pkt, way_endpoint(hit.word));
-	if (flow_hit(tag, &other)) {
+	tag = is_reply ? flow_tag_opener(pkt, word) : flow_tag_reply(pkt, way_endpoint(word));
+	if (flow_hit(tag, home, &other)) {
 		way_mark(&other, now);
 		return 0;
 	}
-	if (hit.word & SL_FLOW_REPLY)
+	if (is_reply)
 		return 0;
-	return flow_put(tag, way_seen_set(hit.word, now) | SL_FLOW_REPLY, flow_tag_of(pkt)) !=
+	return flow_put(tag, home, way_seen_set(word, now) | SL_FLOW_REPLY, flow_tag_of(pkt)) !=
 	       PUT_FULL;
 }
 
@@ -143,8 +145,8 @@ static __always_inline void flow_book(const struct pkt *pkt, __u64 word, __u32 v
 	}
 	if (pkt->tcp_flags & (TCP_FIN | TCP_RST) ||
 	    (word & (SL_FLOW_REPLY | SL_FLOW_ANSWERED)) == SL_FLOW_REPLY)
-		flow_note(pkt);
-	if (way_seen(word) != flow_clock() && flow_touch(pkt))
+		flow_note(pkt, word);
+	if (way_seen(word) != flow_clock() && flow_touch(pkt, word))
 		count(door, SL_note_reply_restored);
 }
 
@@ -152,12 +154,12 @@ static __always_inline void flow_book(const struct pkt *pkt, __u64 word, __u32 v
  * The reply way of a connection that a SYN has given to another endpoint; unless it is another
  * connection's by now: the same client port talks to a second service, which has the same endpoint.
  */
-static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word, __u32 vip)
+static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word)
 {
 	__u64 tag = flow_tag_reply(pkt, way_endpoint(word));
 	struct hit hit = {};
 
-	if (flow_hit(tag, &hit) && hit.word & SL_FLOW_REPLY && way_vip(hit.word) == vip)
+	if (flow_hit(tag, flow_home(pkt, 0), &hit) && hit.word & SL_FLOW_REPLY && way_vip(hit.word) == way_vip(word))
 		flow_drop(hit.way, tag);
 }
 
@@ -165,14 +167,15 @@ static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word,
  * What stands under the tuple of a new flow ends: closed, if it was not. Returns 1 when it is the
  * same SYN once more, one connection.
  */
-static __always_inline int flow_end(const struct pkt *pkt, __u64 word,
-				    const struct decision *decision)
+__noinline int flow_end(const struct pkt *pkt, __u64 word, __u64 next)
 {
 	struct sl_stats *before = flow_stats(word);
-	int is_same = way_endpoint(word) == decision->endpoint;
+	int is_same = way_endpoint(word) == way_endpoint(next);
 
+	if (!pkt)
+		return 0;
 	if (!is_same)
-		flow_forget_reply(pkt, word, decision->vip);
+		flow_forget_reply(pkt, word);
 	if (word & (SL_FLOW_CLOSED | SL_FLOW_ADOPTED))
 		return 0;
 	if (is_same && !(word & SL_FLOW_ANSWERED) && pkt->protocol == IPPROTO_TCP)
@@ -189,16 +192,16 @@ static __always_inline int flow_end(const struct pkt *pkt, __u64 word,
 static __always_inline int flow_remember(const struct pkt *pkt, __u64 tag,
 					 const struct decision *decision)
 {
-	__u8 flags = decision->flags |
+	__u64 word = way_seen_set(decision->word, flow_clock()) |
 		     (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
 		     (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
-	__u64 word = way_word(decision->endpoint, decision->vip, flow_clock(), flags);
-	__u64 back = flow_tag_reply(pkt, decision->endpoint);
-	int reply = flow_put(back, word | SL_FLOW_REPLY, tag), opener;
+	__u64 back = flow_tag_reply(pkt, way_endpoint(word));
+	__u32 home = flow_home(pkt, 0);
+	int reply = flow_put(back, home, word | SL_FLOW_REPLY, tag), opener;
 
 	if (reply == PUT_FULL)
 		return PUT_FULL;
-	opener = flow_put(tag, word, back);
+	opener = flow_put(tag, home, word, back);
 	return opener > reply ? opener : reply;
 }
 
@@ -207,15 +210,15 @@ __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision
 {
 	struct sl_stats *stats;
 	struct sl_open *open;
-	struct hit hit = {};
 	int is_again = 0;
-	__u64 tag;
+	__u64 tag, before;
 
 	if (!pkt || !decision)
 		return PUT_DONE;
 	tag = flow_tag_of(pkt);
-	if (flow_hit(tag, &hit))
-		is_again = flow_end(pkt, hit.word, decision);
+	before = flow_find_slow(tag, flow_home(pkt, 0));
+	if (before)
+		is_again = flow_end(pkt, before, decision->word);
 	stats = stats_of(decision->version);
 	if (stats) {
 		stats->opened += decision->origin == ORIGIN_OPEN && !is_again;

@@ -24,15 +24,12 @@ enum origin {
 };
 
 struct decision {
-	__u64 word;     /* of the flow, with ORIGIN_FLOW */
-	__u32 endpoint; /* index; of a new flow */
-	__u32 version;  /* index; of a new flow, and when refused */
-	__u32 vip;      /* index */
+	__u64 word;    /* of the flow; of a new one, its endpoint and VIP */
+	__u32 version; /* index; of a new flow, and when refused */
 	__u8 action;
 	__u8 origin;
 	__u8 verdict; /* when the action leaves no choice of one */
 	__u8 note;    /* 0, or a note to count */
-	__u8 flags;   /* of a new flow */
 };
 
 static __always_inline int decide(struct decision *decision, __u8 action, __u8 verdict)
@@ -192,10 +189,10 @@ static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret
  * Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions
  * share.
  */
-static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split,
+static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split, __u32 vip,
 				struct decision *decision)
 {
-	__u32 zero = 0, version = 0, place, pair;
+	__u32 zero = 0, version = 0, place, pair, index;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
 	struct sl_pair *words;
 	__u64 hash, ring = 0;
@@ -218,7 +215,10 @@ static __always_inline int pick(const struct pkt *pkt, const struct sl_split *sp
 	words = bpf_map_lookup_elem(&sl_rings, &pair);
 	if (!words)
 		return decide(decision, ACT_DROP, SL_drop_table);
-	decision->endpoint = words->at[place & 1];
+	index = words->at[place & 1];
+	if (index >= SL_ENDPOINTS_MAX)
+		return decide(decision, ACT_DROP, SL_drop_table);
+	decision->word = way_word(index, vip, 0, 0);
 	return decide(decision, ACT_TO_ENDPOINT, 0);
 }
 
@@ -248,13 +248,12 @@ __noinline int classify_new(const struct pkt *pkt, struct decision *decision)
 		decision->note = 0;
 		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
-	decision->vip = service->vip;
 	decision->origin =
 		pkt->protocol == IPPROTO_UDP || is_opening(pkt) ? ORIGIN_OPEN : ORIGIN_ADOPT;
 	split_find(pkt, service, &split);
 	if (split.flags & SL_SPLIT_NONE)
 		return decide(decision, ACT_REFUSE, SL_refuse_no_rule);
-	return pick(pkt, &split, decision);
+	return pick(pkt, &split, service->vip, decision);
 }
 
 /*
@@ -270,10 +269,9 @@ static __always_inline int classify_reply(const struct pkt *pkt, __u64 word, __u
 	 */
 	if (pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
 	    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
-		struct hit opener = {};
+		__u64 opener = flow_find_slow(flow_tag_opener(pkt, word), flow_home(pkt, 1));
 
-		if (!flow_hit(flow_tag_opener(pkt, word), &opener) ||
-		    opener.word & SL_FLOW_CLOSED)
+		if (!opener || opener & SL_FLOW_CLOSED)
 			return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
 	if (door != SL_DOOR_OUT && !(word & SL_FLOW_REDIRECT))
@@ -317,14 +315,23 @@ static __always_inline int pass(const struct pkt *pkt, struct decision *decision
  */
 static __always_inline int classify(struct pkt *pkt, __u32 door, struct decision *decision)
 {
-	__u64 word = 0;
+	int is_to, is_from, is_found;
+	__u64 word = 0, tag;
 
 	if (pkt->kind == PKT_FRAGMENT && fragment_find(pkt))
 		return decide(decision, ACT_PASS, SL_pass_fragment);
-	if (!known_has(pkt->daddr, pkt->dport, pkt->family) &&
-	    !known_has(pkt->saddr, pkt->sport, pkt->family))
+	is_to = known_has(pkt->daddr, pkt->dport, pkt->family);
+	is_from = known_has(pkt->saddr, pkt->sport, pkt->family);
+	if (!is_to && !is_from)
 		return pass(pkt, decision);
-	if (flow_find(flow_tag_of(pkt), &word) &&
+	tag = flow_tag_of(pkt);
+	is_found = flow_find(tag, flow_home(pkt, !is_to), &word);
+	if (!is_found && is_to && is_from) {
+		/* Who sends is known, and who receives: the first was not the client. */
+		word = flow_find_slow(tag, flow_home(pkt, 1));
+		is_found = word != 0;
+	}
+	if (is_found &&
 	    !(word & SL_FLOW_UDP && flow_is_over(word, flow_clock()))) {
 		decision->word = word;
 		if (word & SL_FLOW_REPLY)

@@ -14,6 +14,7 @@
 
 #define HALF (SL_WAYS / 2) /* ways in a cache line */
 #define FLOW_PUT_TRIES 3
+#define WORTH_OWN 1u           /* 0: empty */
 #define WORTH_OVER (1u << 16) /* plus how recent */
 #define WORTH_LIVE (2u << 16)
 #define WORTH_ANSWERED (3u << 16)
@@ -51,11 +52,31 @@ static __always_inline int known_has(const __u32 *addr, __be16 port, __u8 family
 	return bits && *bits >> (bit & 63) & 1;
 }
 
-static __always_inline struct sl_bucket *flow_bucket(__u64 tag)
+static __always_inline __u32 flow_home(const struct pkt *pkt, int is_reply)
 {
-	__u32 at = tag & settings.flow_mask;
+	return way_home(&settings.flow_keys, pkt->family, is_reply ? pkt->daddr : pkt->saddr,
+			is_reply ? pkt->dport : pkt->sport, pkt->protocol);
+}
+
+static __always_inline struct sl_bucket *flow_bucket(__u32 home)
+{
+	__u32 at = home & settings.flow_mask;
 
 	return bpf_map_lookup_elem(&sl_flows, &at);
+}
+
+static __always_inline __u64 *spilled_word(__u32 home)
+{
+	__u32 at = (home & settings.flow_mask) >> 6;
+
+	return bpf_map_lookup_elem(&sl_spilled, &at);
+}
+
+static __always_inline int flow_has_spilled(__u32 home)
+{
+	__u64 *word = spilled_word(home);
+
+	return word && *word >> (home & settings.flow_mask & 63) & 1;
 }
 
 /* The word of a way that is the tag's, else 0. */
@@ -67,19 +88,15 @@ static __always_inline int way_read(struct sl_way *way, __u64 tag, __u64 *ret_wo
 	return *(volatile __u64 *)&way->tag == tag;
 }
 
-/*
- * The word of a flow. The tag's own cache line first; most of all flows are there. Which way it is
- * stays in here: the verifier would judge all that follows once for each.
- */
-static __always_inline int flow_find(__u64 tag, __u64 *ret_word)
+static __always_inline int bucket_find(struct sl_bucket *bucket, __u32 home, __u64 tag,
+				       __u64 *ret_word)
 {
-	struct sl_bucket *bucket = flow_bucket(tag);
 	struct sl_way *own, *other;
 
 	if (!bucket)
 		return 0;
-	own = &bucket->way[tag >> 63 ? HALF : 0];
-	other = &bucket->way[tag >> 63 ? 0 : HALF];
+	own = &bucket->way[home >> 31 ? HALF : 0];
+	other = &bucket->way[home >> 31 ? 0 : HALF];
 #pragma unroll
 	for (__u32 i = 0; i < HALF; i++)
 		if (way_read(own + i, tag, ret_word))
@@ -91,10 +108,10 @@ static __always_inline int flow_find(__u64 tag, __u64 *ret_word)
 	return 0;
 }
 
-/* The place of a tag's way in its bucket, or SL_WAYS. */
-__noinline __u32 flow_at(__u64 tag)
+/* A bucket's place of a tag's way, or SL_WAYS. */
+static __always_inline __u32 bucket_at(__u32 home, __u64 tag)
 {
-	struct sl_bucket *bucket = flow_bucket(tag);
+	struct sl_bucket *bucket = flow_bucket(home);
 
 	if (!bucket)
 		return SL_WAYS;
@@ -105,16 +122,51 @@ __noinline __u32 flow_at(__u64 tag)
 	return SL_WAYS;
 }
 
-/* The same with the way itself, for those who change it. */
-static __always_inline int flow_hit(__u64 tag, struct hit *ret_hit)
+/*
+ * Where a tag's way is: bucket << 8 | place, or FLOW_NOWHERE. Which it is stays in here: the
+ * verifier would judge all that follows once for each.
+ */
+#define FLOW_NOWHERE (~0ull)
+__noinline __u64 flow_at(__u64 tag, __u32 home)
 {
-	__u32 at = flow_at(tag);
-	struct sl_bucket *bucket = flow_bucket(tag);
+	__u32 at = bucket_at(home, tag);
 
-	if (at >= SL_WAYS || !bucket)
+	if (at < SL_WAYS)
+		return (__u64)home << 8 | at;
+	if (!flow_has_spilled(home))
+		return FLOW_NOWHERE;
+	at = bucket_at(tag, tag);
+	return at < SL_WAYS ? (tag & 0xffffffff) << 8 | at : FLOW_NOWHERE;
+}
+
+/* The way itself, for those who change it. */
+static __always_inline int flow_hit(__u64 tag, __u32 home, struct hit *ret_hit)
+{
+	__u64 at = flow_at(tag, home);
+	struct sl_bucket *bucket = flow_bucket(at >> 8);
+
+	if (at == FLOW_NOWHERE || !bucket)
 		return 0;
 	ret_hit->way = &bucket->way[at & (SL_WAYS - 1)];
 	return way_read(ret_hit->way, tag, &ret_hit->word);
+}
+
+__noinline __u64 flow_find_slow(__u64 tag, __u32 home)
+{
+	struct hit hit = {};
+
+	return flow_hit(tag, home, &hit) ? hit.word : 0;
+}
+
+/* The word of a flow. Its client's own cache line first; most of all flows are there. */
+static __always_inline int flow_find(__u64 tag, __u32 home, __u64 *ret_word)
+{
+	if (bucket_find(flow_bucket(home), home, tag, ret_word))
+		return 1;
+	if (!flow_has_spilled(home))
+		return 0;
+	*ret_word = flow_find_slow(tag, home);
+	return *ret_word != 0;
 }
 
 static __always_inline int flow_is_over(__u64 word, __u16 now)
@@ -141,12 +193,12 @@ static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
 }
 
 /*
- * The place in its bucket that a new tag gets, and above it what that was worth. Not that of
- * `companion`, the connection's other way, put down a moment ago.
+ * The place in a bucket that a tag gets, its own if it has one, and above it what that was worth.
+ * Not that of `companion`, the connection's other way, put down a moment ago.
  */
-__noinline __u64 flow_place(__u64 tag, __u64 companion)
+__noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion)
 {
-	struct sl_bucket *bucket = flow_bucket(tag);
+	struct sl_bucket *bucket = flow_bucket(home);
 	__u32 least = WORTH_TAKEN, at = 0;
 	__u16 now = flow_clock();
 
@@ -154,14 +206,14 @@ __noinline __u64 flow_place(__u64 tag, __u64 companion)
 		return (__u64)WORTH_TAKEN << 32;
 #pragma unroll
 	for (__u32 i = 0; i < SL_WAYS; i++) {
-		__u32 here = (i + (tag >> 63 ? HALF : 0)) & (SL_WAYS - 1); /* its own line first */
+		__u32 here = (i + (home >> 31 ? HALF : 0)) & (SL_WAYS - 1); /* its own line first */
 		struct sl_way *way = &bucket->way[here];
 		__u64 held = *(volatile __u64 *)&way->tag;
 		__u32 worth = way_worth(held == companion ? SL_WAY_TAKEN : held,
 					*(volatile __u64 *)&way->word, now);
 
-		if (!worth)
-			return here;
+		if (held == tag)
+			return (__u64)WORTH_OWN << 32 | here;
 		if (worth < least)
 			least = worth, at = here;
 	}
@@ -172,38 +224,59 @@ enum put {
 	PUT_DONE,
 	PUT_EVICTED, /* a live flow lost its way */
 	PUT_FULL,
+	PUT_AGAIN, /* another CPU was faster */
 };
 
-/*
- * Gives the tag a way, its own if it has one. Returns an enum put. Global, so that the verifier
- * judges it once.
- */
-__noinline int flow_put(__u64 tag, __u64 word, __u64 companion)
+/* Into a place that flow_place gave. */
+__noinline int way_put(__u32 home, __u64 place, __u64 tag, __u64 word)
 {
-	struct sl_bucket *bucket = flow_bucket(tag);
-	struct hit hit = {};
+	struct sl_bucket *bucket = flow_bucket(home);
+	struct sl_way *way;
+	__u64 held;
 
-	if (!bucket)
+	if (!bucket || place >> 32 == WORTH_TAKEN)
 		return PUT_FULL;
-	if (flow_hit(tag, &hit)) {
-		*(volatile __u64 *)&hit.way->word = word;
+	way = &bucket->way[place & (SL_WAYS - 1)];
+	if (place >> 32 == WORTH_OWN) {
+		*(volatile __u64 *)&way->word = word;
 		return PUT_DONE;
 	}
-	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
-		__u64 place = flow_place(tag, companion), held;
-		struct sl_way *way = &bucket->way[place & (SL_WAYS - 1)];
+	held = *(volatile __u64 *)&way->tag;
+	if (held == SL_WAY_TAKEN ||
+	    __sync_val_compare_and_swap(&way->tag, held, SL_WAY_TAKEN) != held)
+		return PUT_AGAIN;
+	*(volatile __u64 *)&way->word = word;
+	__sync_lock_test_and_set(&way->tag, tag);
+	return place >> 32 >= WORTH_LIVE ? PUT_EVICTED : PUT_DONE;
+}
 
-		if (place >> 32 == WORTH_TAKEN)
-			break;
-		held = *(volatile __u64 *)&way->tag;
-		if (held == SL_WAY_TAKEN ||
-		    __sync_val_compare_and_swap(&way->tag, held, SL_WAY_TAKEN) != held)
-			continue;
-		*(volatile __u64 *)&way->word = word;
-		__sync_lock_test_and_set(&way->tag, tag);
-		return place >> 32 >= WORTH_LIVE ? PUT_EVICTED : PUT_DONE;
+/*
+ * Gives the tag a way, its own if it has one; in the second bucket when the first holds live
+ * connections alone and the second does not. Returns an enum put. Global, so that the verifier
+ * judges it once.
+ */
+__noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion)
+{
+	int put = PUT_AGAIN;
+
+	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
+		__u64 place = flow_place(home, tag, companion), second, *spilled;
+		__u32 bucket = home;
+
+		if (place >> 32 >= WORTH_ANSWERED) {
+			second = flow_place(tag, tag, companion);
+			spilled = spilled_word(home);
+			if (spilled && second >> 32 < place >> 32) {
+				/* The bit first: no way must be where nobody looks for it. */
+				__sync_fetch_and_or(spilled,
+						    1ull << (home & settings.flow_mask & 63));
+				bucket = tag;
+				place = second;
+			}
+		}
+		put = way_put(bucket, place, tag, word);
 	}
-	return PUT_FULL;
+	return put == PUT_AGAIN ? PUT_FULL : put;
 }
 
 static __always_inline void flow_drop(struct sl_way *way, __u64 tag)

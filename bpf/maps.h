@@ -2,7 +2,7 @@
 /*
  * Every map, once. A map's pin is its name without "sl_", below SL_PIN_DIR. The sizes here are the
  * defaults; the loader sets them from its settings before the maps are made. Only the doors write
- * flows, opens, exits, fragments, stats and verdicts (the sweep empties ways); all others are written by whoever holds the state folder's
+ * flows, spilled, opens, exits, fragments, stats and verdicts (the sweep empties ways); all others are written by whoever holds the state folder's
  * lock (agent or CLI).
  */
 #pragma once
@@ -123,6 +123,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sl_bucket);
 } sl_flows SEC(".maps");
+
+/* One bit for every bucket of `flows`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 13);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_spilled SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -153,15 +153,18 @@ static __always_inline long door_lower_ttl(struct __sk_buff *skb, const struct p
 }
 
 /* A TCP or UDP packet, or (no ports) a later fragment of one. */
-static __always_inline long door_rewrite(struct __sk_buff *skb, const struct pkt *pkt,
-					 const struct target *to, int is_dst, int is_forwarded)
+__noinline int door_rewrite(struct __sk_buff *skb, const struct pkt *pkt, const struct target *to,
+			    int is_dst, int is_forwarded)
 {
-	__u32 delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
-	__u32 check = pkt->l4 + (pkt->protocol == IPPROTO_TCP ? 16 : 6);
-	__u32 flags =
-		(pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) | (pkt->family == 6 ? CSUM_V6 : 0);
-	__be16 port = is_dst ? pkt->dport : pkt->sport;
+	__u32 delta, check, flags;
+	__be16 port;
 
+	if (!pkt || !to)
+		return -1;
+	delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
+	check = pkt->l4 + (pkt->protocol == IPPROTO_TCP ? 16 : 6);
+	flags = (pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) | (pkt->family == 6 ? CSUM_V6 : 0);
+	port = is_dst ? pkt->dport : pkt->sport;
 	if (pkt->family == 4) {
 		if (rewrite4(skb, pkt, to, is_dst, is_forwarded, delta))
 			return -1;

@@ -15,9 +15,25 @@
 #define WAY_INLINE static inline __attribute__((always_inline))
 #define WAY_WORDS 10 /* 32-bit words of the longest tuple: two IPv6 addresses, ports, protocol */
 
+#define WAY_HOME_WORDS 6 /* of a client: its address, port, protocol */
+
 struct way_keys {
-	__u64 high[WAY_WORDS + 1], low[WAY_WORDS + 1];
+	__u64 high[WAY_WORDS + 1], low[WAY_WORDS + 1], home[WAY_HOME_WORDS + 1];
 };
+
+/* Which bucket a client's connections are in, before the mask. */
+WAY_INLINE __u32 way_home(const volatile struct way_keys *keys, __u8 family, const __u32 *addr,
+			  __be16 port, __u8 protocol)
+{
+	__u64 sum = keys->home[0] + (keys->home[1] + addr[0]) *
+					    (keys->home[2] + ((__u32)port << 8 | protocol));
+
+	if (family == 6) {
+		sum += (keys->home[3] + addr[1]) * (keys->home[4] + addr[2]);
+		sum += (keys->home[5] + addr[3]) * (keys->home[6] + 6);
+	}
+	return sum >> 32;
+}
 
 /* The product of two words, each with a key of its own: a step of both hashes. */
 #define WAY_STEP(i, a, b)                                                                          \
@@ -65,7 +81,10 @@ WAY_INLINE __u64 way_tag(const volatile struct way_keys *keys, __u8 family, cons
 			   : way_tag6(keys, saddr, daddr, sport, dport, protocol);
 }
 
-/* --- the word: endpoint 22 bits, VIP 18, seen 16, flags 8; in both ways the same but the flags --- */
+/*
+ * --- the word: endpoint + 1 in 22 bits, VIP 18, seen 16, flags 8; in both ways the same but the
+ * flags. None is 0. ---
+ */
 
 #define WAY_SEEN_AT 8
 #define WAY_VIP_AT 24
@@ -75,14 +94,14 @@ WAY_INLINE __u64 way_tag(const volatile struct way_keys *keys, __u8 family, cons
 
 WAY_INLINE __u64 way_word(__u32 endpoint, __u32 vip, __u16 seen, __u8 flags)
 {
-	return (__u64)endpoint << WAY_ENDPOINT_AT |
+	return (__u64)(endpoint + 1) << WAY_ENDPOINT_AT |
 	       (__u64)(vip & WAY_VIP_MASK) << WAY_VIP_AT | (__u64)seen << WAY_SEEN_AT |
 	       flags;
 }
 
 WAY_INLINE __u32 way_endpoint(__u64 word)
 {
-	return word >> WAY_ENDPOINT_AT;
+	return (__u32)(word >> WAY_ENDPOINT_AT) - 1;
 }
 
 WAY_INLINE __u32 way_vip(__u64 word)

@@ -67,6 +67,7 @@ static inline void world_sizes(struct sluice_tc *tc, const struct world_options 
 	bpf_map__set_max_entries(tc->maps.sl_vips, 1 << 10);
 	bpf_map__set_max_entries(tc->maps.sl_known, WORLD_KNOWN_WORDS);
 	bpf_map__set_max_entries(tc->maps.sl_flows, options->buckets ?: WORLD_BUCKETS);
+	bpf_map__set_max_entries(tc->maps.sl_spilled, (options->buckets ?: WORLD_BUCKETS) / 64 + 1);
 	bpf_map__set_max_entries(tc->maps.sl_fragments, 1 << 10);
 }
 
@@ -396,14 +397,12 @@ static inline __u64 world_tag(const struct world *world, const struct wire *wire
 		       htons(wire->dport), wire->protocol);
 }
 
-/* The way that holds the tag; NULL: none. */
+/* The way that holds the tag, wherever it is; NULL: none. */
 static inline struct sl_way *world_way(const struct world *world, __u64 tag)
 {
-	struct sl_way *bucket = world->ways + (tag & world->settings.flow_mask) * SL_WAYS;
-
-	for (__u32 i = 0; i < SL_WAYS; i++)
-		if (bucket[i].tag == tag)
-			return &bucket[i];
+	for (__u64 i = 0; i < (world->settings.flow_mask + 1ull) * SL_WAYS; i++)
+		if (world->ways[i].tag == tag)
+			return &world->ways[i];
 	return NULL;
 }
 

@@ -23,10 +23,10 @@ uint32_t clock_tick_ns(void)
 		       : tick.tv_nsec;
 }
 
-/* So that an idle time is at least four units, and a unit at least a tick. */
+/* So that an idle time is sixteen units about, and a unit at least a tick. */
 static uint32_t clock_seen_shift(uint64_t udp_idle_ns)
 {
-	uint64_t unit = udp_idle_ns / 4 < UNIT_NS_MAX ? udp_idle_ns / 4 : UNIT_NS_MAX;
+	uint64_t unit = udp_idle_ns / 16 < UNIT_NS_MAX ? udp_idle_ns / 16 : UNIT_NS_MAX;
 	uint32_t shift = 0, tick = clock_tick_ns();
 
 	while (((uint64_t)tick << shift) < unit && shift < 16)
@@ -45,6 +45,11 @@ void door_keys(const __u64 seed[2], struct way_keys *ret_keys)
 		ret_keys->high[i] = pick_hash(&key, seed);
 		key.word[3] = 2;
 		ret_keys->low[i] = pick_hash(&key, seed);
+	}
+	key.word[3] = 3;
+	for (int i = 0; i <= WAY_HOME_WORDS; i++) {
+		key.word[4] = i;
+		ret_keys->home[i] = pick_hash(&key, seed);
 	}
 }
 

@@ -82,43 +82,53 @@ uint32_t ways_used(const struct kernel *kernel)
 
 /* --- one connection --- */
 
+/* The tag, and the bucket that its client's connections are in. */
 static uint64_t connection_tag(const struct kernel *kernel,
-			       const struct kernel_connection *connection)
+			       const struct kernel_connection *connection, uint32_t *ret_home)
 {
 	uint32_t source[4] = {}, destination[4] = {};
+	uint16_t port = htons(connection->source_port);
 	struct way_keys keys;
 	size_t size = connection->source.family == 4 ? 4 : 16;
 
 	memcpy(source, connection->source.bytes, size);
 	memcpy(destination, connection->destination.bytes, size);
 	door_keys(control_of(kernel)->seed, &keys);
-	return way_tag(&keys, connection->source.family, source, destination,
-		       htons(connection->source_port), htons(connection->destination_port),
-		       connection->protocol);
+	*ret_home = way_home(&keys, connection->source.family, source, port, connection->protocol);
+	return way_tag(&keys, connection->source.family, source, destination, port,
+		       htons(connection->destination_port), connection->protocol);
+}
+
+static bool bucket_read(const struct kernel *kernel, uint32_t home, uint64_t tag,
+			struct sl_way *ret_way)
+{
+	struct sl_bucket *bucket = MAPPED(kernel, MAP_FLOWS, struct sl_bucket) +
+				   (home & (kernel->map[MAP_FLOWS].entries - 1));
+
+	for (uint32_t i = 0; i < SL_WAYS; i++)
+		if (way_read(&bucket->way[i], ret_way) && ret_way->tag == tag)
+			return true;
+	return false;
 }
 
 int kernel_flow(const struct kernel *kernel, const struct kernel_connection *connection,
 		struct kernel_flow *ret_flow)
 {
-	uint64_t tag = connection_tag(kernel, connection);
-	struct sl_bucket *bucket = MAPPED(kernel, MAP_FLOWS, struct sl_bucket) +
-				   (tag & (kernel->map[MAP_FLOWS].entries - 1));
+	uint32_t home;
+	uint64_t tag = connection_tag(kernel, connection, &home);
 	struct clock clock;
 	struct sl_way way;
 
 	clock_now(kernel, &clock);
-	for (uint32_t i = 0; i < SL_WAYS; i++) {
-		if (!way_read(&bucket->way[i], &way) || way.tag != tag)
-			continue;
-		*ret_flow = (struct kernel_flow){
-			.endpoint = way_endpoint(way.word),
-			.version = way_version(kernel, way.word),
-			.flags = way.word,
-			.silent_ms = way_age(way.word, clock.now) * clock.unit_ns / 1000000,
-		};
-		return 0;
-	}
-	return -ENOENT;
+	if (!bucket_read(kernel, home, tag, &way) && !bucket_read(kernel, tag, tag, &way))
+		return -ENOENT;
+	*ret_flow = (struct kernel_flow){
+		.endpoint = way_endpoint(way.word),
+		.version = way_version(kernel, way.word),
+		.flags = way.word,
+		.silent_ms = way_age(way.word, clock.now) * clock.unit_ns / 1000000,
+	};
+	return 0;
 }
 
 /* --- live connections --- */

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 const char *const map_names[MAP_COUNT] = {
-	"active",    "control", "revisions", "services",  "rules", "slots",    "members",
-	"versions",  "rings",   "endpoints", "vips",      "known", "flows",    "opens",
-	"exits",     "fragments", "stats",   "verdicts",  "devices",
+	"active",    "control", "revisions", "services", "rules",   "slots", "members",
+	"versions",  "rings",   "endpoints", "vips",     "known",   "flows", "spilled",
+	"opens",     "exits",   "fragments", "stats",    "verdicts", "devices",
 };
 
 int path_join(char *path, size_t size, const char *dir, const char *name)
@@ -136,6 +136,7 @@ static bool layout_fits(const struct kernel *kernel)
 		{ MAP_VIPS, 4, sizeof(struct sl_vip) },
 		{ MAP_KNOWN, 4, sizeof(uint64_t) },
 		{ MAP_FLOWS, 4, sizeof(struct sl_bucket) },
+		{ MAP_SPILLED, 4, sizeof(uint64_t) },
 		{ MAP_OPENS, 4, sizeof(struct sl_open) },
 		{ MAP_EXITS, 4, sizeof(struct sl_exit) },
 		{ MAP_STATS, 4, sizeof(struct sl_stats) },

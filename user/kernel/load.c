@@ -119,10 +119,12 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 		return settings->endpoints;
 	case MAP_VIPS: /* of the hot revisions together */
 		return at_most(at_least(settings->services * 2ull, 1024), SL_VIPS_MAX);
-	case MAP_KNOWN: /* 16 bits for each, so that few that are not ours share one */
-		return power_of_two((map_entries(settings, MAP_VIPS) + settings->endpoints) / 4);
+	case MAP_KNOWN: /* 4 bits for each that there may be, so that few others share one */
+		return power_of_two((map_entries(settings, MAP_VIPS) + settings->endpoints) / 16);
 	case MAP_FLOWS: /* two ways a connection, and half of the table stays free */
-		return power_of_two(at_least(settings->flows / (SL_WAYS / 4), 16));
+		return power_of_two(at_least(settings->flows / (SL_WAYS / 4), 64));
+	case MAP_SPILLED:
+		return map_entries(settings, MAP_FLOWS) / 64;
 	default:
 		return 0; /* as bpf/maps.h says */
 	}
@@ -393,7 +395,7 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 	    settings->endpoints <= SL_ENDPOINTS_MAX && settings->flows <= 1u << 28 && settings->versions <= 1u << 20)
 		return 0;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "sizes must be at least 1 (flows at most 268435456, endpoints 4194304, versions "
+		 "sizes must be at least 1 (flows at most 268435456, endpoints 4194302, versions "
 		 "1048576), and slots a power of two from 8 to 65536; found %u",
 		 slots);
 	return -EINVAL;
