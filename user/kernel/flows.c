@@ -291,37 +291,56 @@ static void places_free(struct sweep *sweep)
 
 /* --- which addresses are known: one bit each --- */
 
-static void known_put(uint64_t *bits, uint32_t mask, const uint32_t addr[4], uint16_t port)
+static uint32_t known_bit(const struct kernel *kernel, const uint32_t addr[4], uint16_t port)
 {
 	bool is_mapped = !addr[0] && !addr[1] && addr[2] == htonl(0xffff);
-	uint32_t bit = way_known_bit(is_mapped ? addr + 3 : addr, port, is_mapped ? 4 : 6) & mask;
+	uint32_t bit = way_known_bit(is_mapped ? addr + 3 : addr, port, is_mapped ? 4 : 6);
 
-	bits[bit / 64] |= 1ull << bit % 64;
+	return bit & (kernel->map[MAP_KNOWN].entries * 64 - 1);
 }
 
-int known_build(const struct kernel *kernel, uint64_t **ret_bits)
+static uint32_t known_bit_of(const struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t words[4];
+
+	addr_to_words(addr, words);
+	return known_bit(kernel, words, htons(port));
+}
+
+bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t bit = known_bit_of(kernel, addr, port);
+
+	return MAPPED(kernel, MAP_KNOWN, uint64_t)[bit / 64] >> bit % 64 & 1;
+}
+
+void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t bit = known_bit_of(kernel, addr, port);
+
+	MAPPED(kernel, MAP_KNOWN, uint64_t)[bit / 64] |= 1ull << bit % 64;
+}
+
+static int known_build(const struct kernel *kernel, uint64_t **ret_bits)
 {
 	const struct sl_endpoint *endpoints = MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint);
 	const struct sl_vip *vips = MAPPED(kernel, MAP_VIPS, struct sl_vip);
-	uint32_t words = kernel->map[MAP_KNOWN].entries, mask = words * 64 - 1;
-	uint64_t *bits = calloc(words, sizeof(*bits));
+	uint64_t *bits = calloc(kernel->map[MAP_KNOWN].entries, sizeof(*bits));
 
 	if (!bits)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < kernel->map[MAP_ENDPOINTS].entries; i++)
-		if (endpoints[i].used)
-			known_put(bits, mask, endpoints[i].addr, endpoints[i].port);
-	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++)
-		if (vips[i].used)
-			known_put(bits, mask, vips[i].addr, vips[i].port);
+	for (uint32_t i = 0; i < kernel->map[MAP_ENDPOINTS].entries; i++) {
+		uint32_t bit = known_bit(kernel, endpoints[i].addr, endpoints[i].port);
+
+		bits[bit / 64] |= (uint64_t)(endpoints[i].used != 0) << bit % 64;
+	}
+	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++) {
+		uint32_t bit = known_bit(kernel, vips[i].addr, vips[i].port);
+
+		bits[bit / 64] |= (uint64_t)(vips[i].used != 0) << bit % 64;
+	}
 	*ret_bits = bits;
 	return 0;
-}
-
-void known_add(struct kernel *kernel, const uint32_t addr[4], uint16_t port)
-{
-	known_put(MAPPED(kernel, MAP_KNOWN, uint64_t), kernel->map[MAP_KNOWN].entries * 64 - 1,
-		  addr, port);
 }
 
 /* A word at a time: a door sees the bits of before or those of now, and both have what is used. */

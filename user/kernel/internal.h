@@ -96,9 +96,9 @@ uint32_t clock_tick_ns(void);
 /* The keys of the tags, a function of the seed: an upgrade finds the flows again. */
 void door_keys(const __u64 seed[2], struct way_keys *ret_keys);
 /* --- flows.c --- */
-/* The bits of `known` that the tables of VIPs and endpoints ask for. The caller frees them. */
-int known_build(const struct kernel *kernel, uint64_t **ret_bits);
-void known_add(struct kernel *kernel, const uint32_t addr[4], uint16_t port);
+/* Whether `known` has the bit of an address and port; and setting it. */
+bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port);
+void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
 /* Ways of the flow table that hold a flow. */
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */

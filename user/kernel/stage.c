@@ -327,12 +327,9 @@ static void endpoints_write(struct stage *stage)
 	for (size_t i = 0; i < stage->plan->version_count; i++) {
 		const struct plan_version *version = &stage->plan->versions[i];
 
-		for (size_t j = 0; j < version->endpoint_count; j++) {
-			uint32_t words[4];
-
-			addr_to_words(&version->endpoints[j].addr, words);
-			known_add(stage->kernel, words, htons(version->endpoints[j].port));
-		}
+		for (size_t j = 0; j < version->endpoint_count; j++)
+			known_add(stage->kernel, &version->endpoints[j].addr,
+				  version->endpoints[j].port);
 	}
 }
 
@@ -423,12 +420,9 @@ void stage_write_vips(struct stage *stage)
 
 	for (size_t i = 0; i < stage->new_vip_count; i++)
 		vips[stage->new_vips[i].index] = stage->new_vips[i].value;
-	for (size_t i = 0; i < stage->plan->service_count; i++) {
-		uint32_t words[4];
-
-		addr_to_words(&stage->plan->services[i].vip, words);
-		known_add(stage->kernel, words, htons(stage->plan->services[i].port));
-	}
+	for (size_t i = 0; i < stage->plan->service_count; i++)
+		known_add(stage->kernel, &stage->plan->services[i].vip,
+			  stage->plan->services[i].port);
 }
 
 /* --- splits --- */
