@@ -27,6 +27,7 @@ WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wshado
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I. -I$(B) -MMD -MP
 LIBS := -lbpf -lxdp -lelf -lyaml -ljansson -ltalloc -lmd -lmnl -lm
+AGENT_LIBS := -lseccomp
 SAN := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -I. \
 	-I/usr/include/$(shell uname -m)-linux-gnu
@@ -76,13 +77,13 @@ $(B)/sluice: $(CLI_SRC:%.c=$(B)/obj/%.o) $(B)/libsluice.a
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 $(B)/sluiced: $(AGENT_SRC:%.c=$(B)/obj/%.o) $(B)/libsluice.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(AGENT_LIBS)
 $(B)/san/sluice: $(CLI_SRC:%.c=$(B)/san/%.o) $(B)/libsluice-san.a
 	$(call say,LD-SAN,$@)
 	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
 $(B)/san/sluiced: $(AGENT_SRC:%.c=$(B)/san/%.o) $(B)/libsluice-san.a
 	$(call say,LD-SAN,$@)
-	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SAN) -o $@ $^ $(LIBS) $(AGENT_LIBS)
 
 # --- install ---
 .PHONY: install
@@ -104,10 +105,19 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/libsluice-san.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -O2,$(ALL_CFLAGS)) $(SAN) -o $@ $< $(B)/libsluice-san.a $(LIBS) -lcmocka
-$(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a
+# Somebody else's XDP program, beside which ours is put.
+$(B)/tests/prog/other.bpf.o: tests/prog/other.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+$(B)/tests/prog/other.skel.h: $(B)/tests/prog/other.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name other > $@
+.SECONDARY: $(B)/tests/prog/other.bpf.o
+$(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a $(B)/tests/prog/other.skel.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) -I$(@D) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
 
 # What tests/net/*.sh and the demo use: plain programs without our code, but for the one that changes weights.
 NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c))
@@ -140,27 +150,53 @@ crash-tools: $(CRASH_TOOLS)
 check:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory check-root
-check-root: all unit-tests prog-tests net-tools crash-tools $(B)/san/sluice $(B)/san/sluiced
+check-root: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)tests/run.sh unit prog net crash
+	$(Q)tests/run.sh unit prog net crash fuzz
 unit: unit-tests
 	$(Q)tests/run.sh unit
 
+# The same tests on stock kernels: make check-vm, make check-vm KERNEL=6.1. vm-test/run.sh --help has the settings.
+$(B)/vm-test/verify: vm-test/verify.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -lbpf
+.PHONY: check-vm check-vm-built
+check-vm:
+	$(Q)scripts/deps.sh vm
+	$(Q)$(MAKE) --no-print-directory check-vm-built
+check-vm-built: all prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
+	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
+
+# The pure rooms' tests on a big-endian machine (qemu's user mode).
+.PHONY: check-be
+check-be:
+	$(Q)scripts/deps.sh be
+	$(Q)BUILD=$(abspath $(B)) vm-test/big_endian.sh
+
 # --- fuzzing: one target a file of tests/fuzz; FUZZ_SECONDS each ---
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 3600
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz/%: tests/fuzz/%.c $(PURE_SRC)
+FUZZ_SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# The arguments' target parses for both programs, so their parsers are in; what runs commands is not called.
+FUZZ_OBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(PURE_SRC) $(KERNEL_SRC) $(filter-out user/cli/sluice.c,$(CLI_SRC)) \
+	user/agent/options.c)
+FUZZ_CC = $(CLANG) $(filter-out -O2 $(WARN),$(ALL_CFLAGS)) $(FUZZ_SAN)
+
+$(B)/fuzz/%.o: %.c | $(SKELS)
+	$(call say,CC-FUZZ,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link -c $< -o $@
+$(B)/libsluice-fuzz.a: $(FUZZ_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(B)/libsluice-fuzz.a
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -I$(B) -fsanitize=fuzzer,address,undefined \
-		-o $@ $< $(PURE_SRC) $(LIBS)
-.PHONY: fuzz
-fuzz: $(FUZZERS)
-	$(Q)for f in $(FUZZERS); do \
-		mkdir -p $(B)/fuzz/corpus-$$(basename $$f); \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
-			$(B)/fuzz/corpus-$$(basename $$f) tests/data/input || exit 1; \
-	done
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(B)/libsluice-fuzz.a $(LIBS)
+.PHONY: fuzz fuzz-tools
+fuzz-tools: $(FUZZERS)
+fuzz: fuzz-tools
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/test_fuzz.sh
 
 # --- benchmarks; root ---
 # What one packet costs, by BPF_PROG_RUN. ARGS='-n 7 -r 1000000 -p xdp/' chooses rounds, packets, rows.
@@ -180,6 +216,37 @@ $(B)/bench/packet: tests/bench/packet.c $(wildcard tests/bench/*.h tests/prog/*.
 bench-packet: $(B)/bench/packet
 	$(Q)BENCH_COMPILER="$$($(CLANG) --version | head -n 1)" \
 		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/packet $(ARGS)
+
+# How near slot tables are to the weights, and what a change moves; no root. ARGS='-c 1000'.
+$(B)/bench/fidelity: tests/bench/fidelity.c $(wildcard tests/bench/fidelity*.h) $(B)/libsluice.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -pthread -o $@ $< $(B)/libsluice.a $(LIBS)
+.PHONY: bench-fidelity
+bench-fidelity: $(B)/bench/fidelity
+	$(Q)BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" $(B)/bench/fidelity $(ARGS)
+
+# Connections through a node: Sluice's doors beside direct routing, nftables, HAProxy. ARGS='-n 7 -c direct,sluice-tc'.
+ENDTOEND_TOOLS := $(B)/bench/load $(B)/bench/backend
+$(ENDTOEND_TOOLS): $(B)/bench/%: tests/bench/%.c $(wildcard tests/bench/load*.h)
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
+.PHONY: bench-endtoend
+bench-endtoend: all $(ENDTOEND_TOOLS)
+	$(Q)BENCH_COMPILER="$$($(CLANG) --version | head -n 1)" \
+		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" \
+		BUILD=$(abspath $(B)) tests/bench/endtoend.py $(ARGS)
+
+# All parts in order, then the report (docs/benchmark.md), under 10 minutes; quick: under 2, to build/bench/. Each
+# installs what it lacks. bench-report writes the report alone, from what was measured last.
+.PHONY: bench bench-quick bench-report
+bench bench-quick:
+	$(Q)scripts/deps.sh build check bench
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" all
+	$(Q)BUILD=$(B) tests/bench/run.sh $(if $(filter bench-quick,$@),--quick)
+bench-report:
+	$(Q)tests/bench/report.py --from $(B)/bench $(ARGS)
 
 # Needs root. Installs what it lacks, builds, and runs a canary release and its rollback with real servers.
 .PHONY: demo deps-build deps-demo deps-check

@@ -5,7 +5,7 @@
 set -u
 
 usage() {
-	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, bench" >&2
+	echo "Usage: scripts/deps.sh GROUP...    groups: build, demo, check, vm, be, bench" >&2
 	exit 2
 }
 
@@ -13,7 +13,7 @@ group_packages() {
 	case $1 in
 	# libc6-dev and gcc's own: apt does not bring them when recommended packages are left out
 	build) echo make gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev \
-		zlib1g-dev libyaml-dev libjansson-dev libtalloc-dev libmd-dev libmnl-dev ;;
+		zlib1g-dev libyaml-dev libjansson-dev libtalloc-dev libmd-dev libmnl-dev libseccomp-dev ;;
 	demo) echo nginx-light curl jq iproute2 ethtool procps util-linux ;;
 	# libclang-rt-dev: sanitizers and libFuzzer of clang; gcc brings its own
 	# netbase: wrk asks /etc/services what http is
@@ -21,6 +21,10 @@ group_packages() {
 		group_packages demo
 		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
+	vm) group_packages check
+		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils binutils ;;
+	be) group_packages build
+		echo gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user ;;
 	bench) echo haproxy nftables iperf3 iproute2 ethtool util-linux python3 python3-matplotlib ;;
 	*) usage ;;
 	esac

@@ -6,6 +6,8 @@
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
+#   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
+# SLUICE_TIMES gives a slow machine so many times the time for answers (1).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,9 +33,9 @@ built() { # LEVEL
 tests_of() { # LEVEL
 	case $1 in
 	unit | prog) built "$1" ;;
-	net | crash) find "$here/$1" -name 'test_*.sh' | sort ;;
+	net | crash | fuzz) find "$here/$1" -name 'test_*.sh' | sort ;;
 	*)
-		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net and crash" >&2
+		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net, crash and fuzz" >&2
 		exit 2
 		;;
 	esac
@@ -43,9 +45,10 @@ tests_of() { # LEVEL
 take() { # NAME LOG CODE
 	local skips bad good
 
-	skips=$(grep -ci '^ok.*# *skip' "$2")
-	good=$(grep -c '^ok' "$2")
-	bad=$(grep -c '^not ok' "$2")
+	# cmocka's word for a skip is "not ok N # SKIP"
+	skips=$(grep -ciE '^(not )?ok.*# *skip' "$2")
+	good=$(grep -ciE '^ok|^not ok.*# *skip' "$2")
+	bad=$(($(grep -c '^not ok' "$2") - $(grep -ci '^not ok.*# *skip' "$2")))
 	[ "$3" = 0 ] || [ "$bad" -gt 0 ] || {
 		bad=1
 		echo "not ok - $1 ended with $3" >>"$2"
@@ -73,20 +76,30 @@ run() { # LEVEL TEST
 	printf '%s (%d s)\n' "$said" $((SECONDS - began))
 }
 
+# Each skip with its reason: behind the word in a shell's row, in the line before it in a program's.
+skips_tell() { # LOG...
+	awk '
+		/^SKIP: / { why = substr($0, 7); next }
+		/^ok.*# *(SKIP|skip)/ { sub(/^ok[ 0-9]*-* */, ""); print "skipped: " $0; next }
+		/^not ok.*# *(SKIP|skip)/ { print "skipped: " $NF " # SKIP " why }
+	' "$@"
+}
+
 report() {
 	local i
 
 	for ((i = 0; i < ${#failures[@]}; i += 2)); do
 		echo
 		echo "--- ${failures[i]}"
-		sed -n '/^not ok/,/^ok\|^1\.\./{/^ok\|^1\.\./!p}' "${failures[i + 1]}" | head -n 60
+		grep -vi '^not ok.*# *skip' "${failures[i + 1]}" |
+			sed -n '/^not ok/,/^ok\|^1\.\./{/^ok\|^1\.\./!p}' | head -n 60
 		tail -n 20 "${failures[i + 1]}.errors"
 	done
-	[ "$skipped" = 0 ] || { echo && grep -hi '^ok.*# *skip' "$logs"/*.log | sed 's/^ok[ 0-9]*-* */skipped: /'; }
+	[ "$skipped" = 0 ] || { echo && skips_tell "$logs"/*.log; }
 	echo
 }
 
-[ $# -gt 0 ] || set -- unit prog net crash
+[ $# -gt 0 ] || set -- unit prog net crash fuzz
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }

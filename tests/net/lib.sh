@@ -17,6 +17,7 @@ bin=$build # build/san has the same programs with sanitizers
 tools=$build/tests/net
 vip4=10.96.0.10 vip6=fd96::10
 legs="c1:1 c2:2 s1:11 s2:12 s3:13 s4:14"
+times=${SLUICE_TIMES:-1} # a slow machine gets so many times the time
 door=tc # which one agent_start asks for; test files go through both
 worlds=0 W='' tmp='' all_tmp='' all_worlds='' agent='' pids=''
 rows_passed=0 rows_failed=0 rows_skipped=0
@@ -132,11 +133,11 @@ wait_for() { # WHAT COMMAND...: up to ten seconds
 	local what=$1 i
 
 	shift
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 200 * times; i++)); do
 		"$@" >"$tmp/wait" 2>&1 && ! grep -q '"ok":0' "$tmp/wait" && return 0
 		sleep 0.05
 	done
-	echo "waited ten seconds for $what"
+	echo "waited $((10 * times)) seconds for $what"
 	return 1
 }
 

@@ -136,7 +136,10 @@ static void tcx_twice_is_once(void **state)
 		skip();
 	}
 	for (int i = 0; i < 2; i++) {
-		assert_string_equal(attach(bench, "d0", KERNEL_DOOR_TC).tc_hook, "tcx");
+		struct kernel_device device = attach(bench, "d0", KERNEL_DOOR_TC);
+
+		assert_string_equal(device.tc_hook, "tcx");
+		assert_string_equal(device.tc_by, "link");
 		assert_int_equal(tcx_count("d0"), 1);
 	}
 	assert_int_equal(kernel_devices(bench->diags, bench->kernel, &list, &count), 0);
@@ -151,9 +154,13 @@ static void tcx_twice_is_once(void **state)
 static void xdp_twice_is_once_and_tc_alone_ends_it(void **state)
 {
 	struct bench *bench = *state;
+	struct kernel_device device;
 	uint32_t id;
 
-	assert_string_equal(attach(bench, "d0", KERNEL_DOOR_XDP).xdp_mode, "native");
+	device = attach(bench, "d0", KERNEL_DOOR_XDP);
+	assert_string_equal(device.xdp_mode, "native");
+	assert_string_equal(device.xdp_place, "single");
+	assert_string_equal(device.xdp_by, "link");
 	id = xdp_id("d0");
 	assert_true(id);
 	assert_string_equal(attach(bench, "d0", KERNEL_DOOR_XDP).xdp_mode, "native");
@@ -205,8 +212,12 @@ static void clsact_leaves_nothing(void **state)
 	struct bench *bench = *state;
 
 	may_have_tcx = false;
-	for (int i = 0; i < 2; i++)
-		assert_string_equal(attach(bench, "d0", KERNEL_DOOR_TC).tc_hook, "clsact");
+	for (int i = 0; i < 2; i++) {
+		struct kernel_device device = attach(bench, "d0", KERNEL_DOOR_TC);
+
+		assert_string_equal(device.tc_hook, "clsact");
+		assert_string_equal(device.tc_by, "netlink");
+	}
 	assert_true(filter_id("d0", BPF_TC_INGRESS) && filter_id("d0", BPF_TC_EGRESS));
 	kernel_detach(bench->kernel, if_nametoindex("d0"));
 	is_bare(bench, "d0");

@@ -96,23 +96,47 @@ static void test_standard_input(void **state)
 	assert_int_equal(diags->list[0].line, 4);
 }
 
-/* A hole costs no disk; reading it stops at the limit. */
-static void test_a_file_has_a_limit(void **state)
+/* A hole costs no disk, and a file that is too large is not read at all. */
+static void limit_try(off_t size, size_t times, int wanted)
 {
 	_cleanup_talloc_ void *memory = talloc_new(NULL);
 	struct diags *diags = diags_new(memory);
 	char path[] = "/tmp/test_input_read_XXXXXX";
+	const char *paths[] = { path, path };
 	int fd = mkstemp(path);
 	struct input_text *texts;
 	size_t count;
 
 	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, (256l << 20) + 1), 0);
+	assert_int_equal(ftruncate(fd, size), 0);
 	close(fd);
-	int r = read_one(memory, path, diags, &texts, &count);
+	int r = input_read(memory, paths, times, diags, &texts, &count);
 	unlink(path);
-	assert_int_equal(r, -EFBIG);
-	assert_non_null(strstr(diags->list[0].text, "less than 256 MiB"));
+	assert_int_equal(r, wanted);
+	if (wanted)
+		assert_non_null(strstr(diags->list[0].text, "less than 128 MiB"));
+}
+
+static void test_an_input_has_a_limit(void **state)
+{
+	limit_try(1l << 40, 1, -EFBIG);
+	limit_try(128l << 20, 1, -EFBIG);
+	limit_try((128l << 20) - 1, 1, 0);
+	limit_try(64l << 20, 1, 0);
+	/* All files together. */
+	limit_try(64l << 20, 2, -EFBIG);
+}
+
+/* Nobody knows how much will come out of a pipe. */
+static void test_a_pipe_has_a_limit(void **state)
+{
+	_cleanup_talloc_ void *memory = talloc_new(NULL);
+	struct diags *diags = diags_new(memory);
+	struct input_text *texts;
+	size_t count;
+
+	assert_int_equal(read_one(memory, "/dev/zero", diags, &texts, &count), -EFBIG);
+	assert_non_null(strstr(diags->list[0].text, "less than 128 MiB"));
 }
 
 static void test_a_folder_without_texts_is_a_warning(void **state)
@@ -152,7 +176,8 @@ int main(void)
 		cmocka_unit_test(test_several_paths_keep_their_order),
 		cmocka_unit_test(test_what_cannot_be_read_is_named_with_the_reason),
 		cmocka_unit_test(test_standard_input),
-		cmocka_unit_test(test_a_file_has_a_limit),
+		cmocka_unit_test(test_an_input_has_a_limit),
+		cmocka_unit_test(test_a_pipe_has_a_limit),
 		cmocka_unit_test(test_a_folder_without_texts_is_a_warning),
 		cmocka_unit_test(test_a_folder_inside_a_folder_is_a_warning),
 	};

@@ -584,13 +584,17 @@ static int read_only_run(const struct fixture *f)
 
 	if (!geteuid() && (setgid(65534) || setuid(65534)))
 		return 77;
-	if (store_open(diags, f->dir, true, diags, &store))
+	/* Who would write to another's folder is told; who looks may look as far as its mode lets. */
+	if (store_open(diags, f->dir, true, diags, &store) != -EPERM ||
+	    !strstr(diags->list[0].text, "belongs to user 0, this is user 65534"))
+		return 5;
+	if (store_open(diags, f->dir, false, diags, &store))
 		return 1;
 	if (store_load(store, diags, 1, diags, &got) != -EACCES)
 		return 2;
-	if (store_lock(store, 0, "test", diags) != -EACCES || diags->errors != 2)
+	if (store_lock(store, 0, "test", diags) != -EACCES || diags->errors != 3)
 		return 3;
-	return strcmp(diags->list[1].text, "cannot lock: Permission denied") ? 4 : 0;
+	return strcmp(diags->list[2].text, "cannot lock: Permission denied") ? 4 : 0;
 }
 
 static void read_only_folder_is_told(void **state)
@@ -616,6 +620,31 @@ static void read_only_folder_is_told(void **state)
 	assert_int_equal(status, 0);
 }
 
+static unsigned mode_of(const struct fixture *f)
+{
+	struct stat status;
+
+	assert_int_equal(stat(f->dir, &status), 0);
+	return status.st_mode & 07777;
+}
+
+static void folder_is_closed_to_others(void **state)
+{
+	struct fixture *f = *state;
+	struct store *again;
+
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &again), 0);
+	assert_int_equal(mode_of(f), 0755);
+	assert_int_equal(f->diags->count, 0);
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &again), 0);
+	assert_int_equal(mode_of(f), 0700);
+	assert_int_equal(f->diags->warnings, 1);
+	assert_non_null(strstr(last_text(f), "was open to others (mode 0755)"));
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &again), 0);
+	assert_int_equal(f->diags->count, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -639,6 +668,7 @@ int main(void)
 		TEST(descriptors_are_not_inherited),
 		TEST(leftovers_are_removed),
 		TEST(missing_folder_is_told),
+		TEST(folder_is_closed_to_others),
 		TEST(full_disk_leaves_nothing_half_written),
 		TEST(read_only_folder_is_told),
 	};

@@ -51,6 +51,13 @@ int config_watch(const char *dir);
 void config_watch_again(int watch, const char *dir);
 void config_news(int watch);
 
+/* --- confine.c --- */
+/*
+ * Gives up the privileges that only the start needs: capabilities, and system calls. To be called
+ * when all is loaded and attached, before anything is read that others wrote. 0 or -errno, logged.
+ */
+int agent_confine(const struct agent *agent);
+
 /* --- notify.c --- */
 /* Tells the service manager; does nothing when there is none. */
 void service_notify(const char *state);

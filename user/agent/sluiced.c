@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -146,6 +147,8 @@ static int agent_bring_up(struct agent *agent)
 
 	if (!err)
 		err = devices_sync(agent, true);
+	if (!err)
+		err = agent_confine(agent);
 	/* A configuration that is refused does not stop the agent: the last good revision holds. */
 	if (!err && agent->options->config_dir)
 		config_apply(agent);
@@ -349,6 +352,8 @@ int main(int argc, char **argv)
 		options.state_dir = STORE_DIR_DEFAULT;
 	/* Kernels before 5.11 count maps against it. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	/* From the first moment: there is nothing that it would ever execute. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (!diags)
 		return 1;
 	err = options.detach ? detach_run(&options, diags) : agent_start(&agent, &options, diags);

@@ -5,6 +5,7 @@
 #include "output.h"
 
 #include <string.h>
+#include <sys/utsname.h>
 
 struct status {
 	void *scratch;
@@ -29,6 +30,31 @@ static void warn(struct status *status, bool is_ill, const char *format, ...)
 		status->is_healthy = false;
 }
 
+static json_t *word_or_null(const char *word)
+{
+	return *word ? json_text(word) : json_null();
+}
+
+/* What this kernel has of what the data plane would like, and what is done in its place. */
+static void features_collect(struct status *status)
+{
+	struct kernel_feature list[KERNEL_FEATURES];
+	size_t count = kernel_features(list);
+	json_t *features = json_array();
+	struct utsname kernel = {};
+
+	uname(&kernel);
+	json_object_set_new(status->tree, "kernel", json_text(kernel.release));
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(features, json_pack("{s:s, s:s, s:b, s:o}", "feature",
+							  list[i].name, "since", list[i].since,
+							  "there", list[i].is_there, "fallback",
+							  list[i].is_there || !list[i].without
+								  ? json_null()
+								  : json_text(list[i].without)));
+	json_object_set_new(status->tree, "features", features);
+}
+
 static void devices_collect(struct status *status)
 {
 	struct kernel_device *list = NULL;
@@ -41,13 +67,13 @@ static void devices_collect(struct status *status)
 		const struct kernel_device *device = &list[i];
 
 		json_array_append_new(
-			devices, json_pack("{s:o, s:I, s:s, s:s, s:o, s:b}", "device",
-					   json_text(device->name), "ifindex",
-					   (json_int_t)device->ifindex, "door", device->door,
-					   "tc_hook", device->tc_hook, "xdp_mode",
-					   *device->xdp_mode ? json_text(device->xdp_mode) :
-							       json_null(),
-					   "xdp_target", device->xdp_target));
+			devices,
+			json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:b}", "device",
+				  json_text(device->name), "ifindex", (json_int_t)device->ifindex,
+				  "door", device->door, "tc_hook", device->tc_hook, "tc_by",
+				  device->tc_by, "xdp_mode", word_or_null(device->xdp_mode),
+				  "xdp_place", word_or_null(device->xdp_place), "xdp_by",
+				  word_or_null(device->xdp_by), "xdp_target", device->xdp_target));
 	}
 	if (!count)
 		warn(status, false, "no device has a door: no packet is split");
@@ -168,6 +194,7 @@ static void collect(struct cli *cli, struct status *status)
 	json_object_set_new(status->tree, "data_plane", json_boolean(status->node->kernel != NULL));
 	json_object_set_new(status->tree, "services",
 			    json_integer((json_int_t)status->node->model->service_count));
+	features_collect(status);
 	if (!status->node->kernel) {
 		json_object_set_new(status->tree, "disk_revision",
 				    json_integer(status->node->active));
@@ -196,28 +223,41 @@ static int show(struct cli *cli, const struct status *status)
 		{ "services", "services", COLUMN_PLAIN },
 		{ "state folder", "state_dir", COLUMN_PLAIN },
 		{ "pins", "pin_dir", COLUMN_PLAIN },
+		{ "kernel", "kernel", COLUMN_PLAIN },
 	};
 	static const struct column devices[] = {
-		{ "DEVICE", "device", COLUMN_PLAIN },	{ "DOOR", "door", COLUMN_PLAIN },
-		{ "TC", "tc_hook", COLUMN_PLAIN },	{ "XDP", "xdp_mode", COLUMN_PLAIN },
-		{ "XDP TARGET", "xdp_target", COLUMN_PLAIN },
+		{ "DEVICE", "device", COLUMN_PLAIN }, { "DOOR", "door", COLUMN_PLAIN },
+		{ "TC", "tc_hook", COLUMN_PLAIN },    { "BY", "tc_by", COLUMN_PLAIN },
+		{ "XDP", "xdp_mode", COLUMN_PLAIN },  { "PLACE", "xdp_place", COLUMN_PLAIN },
+		{ "BY", "xdp_by", COLUMN_PLAIN },     { "XDP TARGET", "xdp_target", COLUMN_PLAIN },
+	};
+	static const struct column features[] = {
+		{ "FEATURE", "feature", COLUMN_PLAIN },
+		{ "SINCE LINUX", "since", COLUMN_PLAIN },
+		{ "HERE", "there", COLUMN_STATE },
+		{ "INSTEAD", "fallback", COLUMN_PLAIN },
 	};
 	static const struct column maps[] = {
-		{ "MAP", "map", COLUMN_PLAIN },	  { "USED", "used", COLUMN_PLAIN },
-		{ "SIZE", "size", COLUMN_PLAIN }, { "FILL", "fill", COLUMN_PERCENT },
+		{ "MAP", "map", COLUMN_PLAIN },
+		{ "USED", "used", COLUMN_PLAIN },
+		{ "SIZE", "size", COLUMN_PLAIN },
+		{ "FILL", "fill", COLUMN_PERCENT },
 	};
 	static const struct section sections[] = {
 		SECTION(NULL, NULL, NULL, fields),
 		SECTION("devices", "devices", NULL, devices),
+		SECTION("kernel", "features", NULL, features),
 		SECTION("maps", "maps", NULL, maps),
 	};
 	size_t i;
 	json_t *line;
 
-	json_array_foreach(status->warnings, i, line) {
+	json_array_foreach(status->warnings, i, line)
+	{
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
-	json_array_foreach(json_object_get(status->tree, "drift"), i, line) {
+	json_array_foreach(json_object_get(status->tree, "drift"), i, line)
+	{
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL, "%s", json_string_value(line));
 	}
 	return output_print(cli, status->tree, sections, ARRAY_SIZE(sections));

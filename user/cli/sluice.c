@@ -10,6 +10,7 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static bool may_colour(int fd)
 {
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 	const struct command commands[] = { COMMAND_LIST(COMMAND_ROW) };
 	_cleanup_talloc_ struct cli *cli = talloc_zero(NULL, struct cli);
 
+	/* It executes nothing, and whoever takes it over gains nothing by that. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (!cli)
 		return CLI_FAILED;
 	cli->diags = diags_new(cli);

@@ -11,14 +11,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../base/beneath.h"
 #include "../base/cleanup.h"
 
-#define TEXT_SIZE_MAX ((256u << 20) - 1) /* the most that talloc gives in one piece */
+#define TEXT_SIZE_MAX (128u << 20) /* of one input's texts together */
 #define CHUNK (64u << 10)
 
 struct texts {
 	struct input_text *list;
 	size_t count;
+	size_t size; /* of all */
 	struct diags *diags;
 };
 
@@ -28,16 +30,39 @@ static int read_error(struct texts *texts, const char *name, int r)
 	return r;
 }
 
-static int data_grow(struct texts *texts, const char *name, char **data, size_t *capacity)
+static int size_error(struct texts *texts, const char *name)
 {
-	size_t wanted = *capacity ? *capacity * 2 : CHUNK;
+	diag_add(texts->diags, DIAG_ERROR, name, 0, 0, NULL,
+		 "is too large; less than 128 MiB are allowed, all files of an input together");
+	return -EFBIG;
+}
 
-	if (*capacity == TEXT_SIZE_MAX) {
-		diag_add(texts->diags, DIAG_ERROR, name, 0, 0, NULL,
-			 "is too large; less than 256 MiB are allowed");
-		return -EFBIG;
+/* How much may come, as far as it can be told before: a file's size, so that none is read in vain.
+ */
+static int size_expect(struct texts *texts, int fd, const char *name, size_t *ret_size)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return read_error(texts, name, -errno);
+	if (!S_ISREG(status.st_mode)) {
+		*ret_size = CHUNK;
+		return 0;
 	}
-	wanted = wanted < TEXT_SIZE_MAX ? wanted : TEXT_SIZE_MAX;
+	if (status.st_size >= (off_t)(TEXT_SIZE_MAX - texts->size))
+		return size_error(texts, name);
+	*ret_size = (size_t)status.st_size + 1; /* one more finds the end without growing */
+	return 0;
+}
+
+static int data_grow(struct texts *texts, const char *name, size_t wanted, char **data,
+		     size_t *capacity)
+{
+	size_t most = TEXT_SIZE_MAX - texts->size;
+
+	if (*capacity == most)
+		return size_error(texts, name);
+	wanted = wanted < most ? wanted : most;
 	char *more = talloc_realloc(texts->list, *data, char, wanted);
 	if (!more)
 		return read_error(texts, name, -ENOMEM);
@@ -49,10 +74,13 @@ static int data_grow(struct texts *texts, const char *name, char **data, size_t 
 static int fd_read(struct texts *texts, int fd, const char *name, char **ret_data, size_t *ret_size)
 {
 	char *data = NULL;
-	size_t size = 0, capacity = 0;
+	size_t size = 0, capacity = 0, wanted = 0;
+	int r = size_expect(texts, fd, name, &wanted);
 
 	for (;;) {
-		int r = size == capacity ? data_grow(texts, name, &data, &capacity) : 0;
+		if (r == 0 && size == capacity)
+			r = data_grow(texts, name, capacity ? capacity * 2 : wanted, &data,
+				      &capacity);
 		if (r < 0)
 			return r;
 		ssize_t got = read(fd, data + size, capacity - size);
@@ -71,8 +99,8 @@ static int fd_read(struct texts *texts, int fd, const char *name, char **ret_dat
 
 static int text_add(struct texts *texts, int fd, const char *name)
 {
-	struct input_text *list = talloc_realloc(NULL, texts->list, struct input_text,
-						 texts->count + 1);
+	struct input_text *list =
+		talloc_realloc(NULL, texts->list, struct input_text, texts->count + 1);
 	char *data = NULL;
 	size_t size = 0;
 
@@ -86,14 +114,8 @@ static int text_add(struct texts *texts, int fd, const char *name)
 	if (!kept)
 		return read_error(texts, name, -ENOMEM);
 	list[texts->count++] = (struct input_text){ kept, data, size };
+	texts->size += size;
 	return 0;
-}
-
-static int file_add(struct texts *texts, const char *path)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? read_error(texts, path, -errno) : text_add(texts, fd, path);
 }
 
 static int is_shown(const struct dirent *entry)
@@ -115,60 +137,104 @@ static bool is_text_name(const char *name)
 	return false;
 }
 
+static void subfolder_warn(struct texts *texts, const char *path)
+{
+	diag_add(texts->diags, DIAG_WARNING, path, 0, 0, NULL,
+		 "is passed over: folders inside folders are not read");
+}
+
 /* By bytes: alphasort would follow the locale. */
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int entries_add(struct texts *texts, const char *folder, struct dirent **entries, int count)
+/* In a folder there are files; one that is given by name may be a pipe. */
+static int entry_open(struct texts *texts, int folder, const char *entry, const char *path)
+{
+	/* NONBLOCK: a FIFO in the place of a file must not hang the agent. */
+	int fd = open_beneath(folder, entry, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd == -EXDEV)
+		diag_add(texts->diags, DIAG_ERROR, path, 0, 0, NULL,
+			 "is a link that leads out of the folder, and is not followed; put the "
+			 "file itself there, or a relative link to one inside");
+	else if (fd < 0)
+		return read_error(texts, path, fd);
+	return fd;
+}
+
+static int entry_add(struct texts *texts, int folder, const char *entry, const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+
+	if (!is_text_name(entry)) {
+		if (!fstatat(folder, entry, &status, 0) && S_ISDIR(status.st_mode))
+			subfolder_warn(texts, path);
+		return 0;
+	}
+	fd = entry_open(texts, folder, entry, path);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &status) < 0)
+		return read_error(texts, path, -errno);
+	if (S_ISDIR(status.st_mode)) {
+		subfolder_warn(texts, path);
+		return 0;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		diag_add(texts->diags, DIAG_ERROR, path, 0, 0, NULL,
+			 "is no file: a folder's *.yaml, *.yml and *.json must be files");
+		return -EINVAL;
+	}
+	return text_add(texts, fd, path);
+}
+
+static int entries_add(struct texts *texts, int folder, const char *name, struct dirent **entries,
+		       int count)
 {
 	for (int i = 0; i < count; i++) {
-		_cleanup_talloc_ char *path = talloc_asprintf(NULL, "%s/%s", folder,
-							      entries[i]->d_name);
-		struct stat status;
+		_cleanup_talloc_ char *path =
+			talloc_asprintf(NULL, "%s/%s", name, entries[i]->d_name);
+		int r = path ? entry_add(texts, folder, entries[i]->d_name, path)
+			     : read_error(texts, name, -ENOMEM);
 
-		if (!path)
-			return read_error(texts, folder, -ENOMEM);
-		if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-			diag_add(texts->diags, DIAG_WARNING, path, 0, 0, NULL,
-				 "is passed over: folders inside folders are not read");
-			continue;
-		}
-		int r = is_text_name(entries[i]->d_name) ? file_add(texts, path) : 0;
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int folder_add(struct texts *texts, const char *path)
+static int folder_add(struct texts *texts, int folder, const char *name)
 {
 	_cleanup_free_ struct dirent **entries = NULL;
-	int count = scandir(path, &entries, is_shown, by_name);
+	int count = scandirat(folder, ".", &entries, is_shown, by_name);
 	size_t before = texts->count;
 
 	if (count < 0)
-		return read_error(texts, path, -errno);
+		return read_error(texts, name, -errno);
 
-	int r = entries_add(texts, path, entries, count);
+	int r = entries_add(texts, folder, name, entries, count);
 	for (int i = 0; i < count; i++)
 		free(entries[i]);
 	if (r == 0 && texts->count == before)
-		diag_add(texts->diags, DIAG_WARNING, path, 0, 0, NULL,
+		diag_add(texts->diags, DIAG_WARNING, name, 0, 0, NULL,
 			 "the folder has no *.yaml, *.yml or *.json");
 	return r;
 }
 
 static int path_add(struct texts *texts, const char *path)
 {
+	_cleanup_close_ int fd = -1;
 	struct stat status;
 
 	if (!strcmp(path, "-"))
 		return text_add(texts, STDIN_FILENO, "<stdin>");
-	if (stat(path, &status) < 0)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return read_error(texts, path, -errno);
-	return S_ISDIR(status.st_mode) ? folder_add(texts, path) : file_add(texts, path);
+	return S_ISDIR(status.st_mode) ? folder_add(texts, fd, path) : text_add(texts, fd, path);
 }
 
 int input_read(void *parent, const char *const *paths, size_t path_count, struct diags *diags,

@@ -11,6 +11,12 @@
 
 #define BLOCK_SIZE 65536
 
+/* Half of a text's scalars are keys: no node each. */
+struct key {
+	const char *text; /* NULL: none waits */
+	unsigned line, column;
+};
+
 struct anchor {
 	const char *name;
 	const struct node *node;
@@ -26,7 +32,7 @@ struct parse {
 	size_t block_used;
 	struct node *documents, *last_document;
 	struct node *open; /* the collection that is being filled */
-	struct node *key;  /* the key that waits for its value */
+	struct key key;    /* the one that waits for its value */
 	unsigned depth;
 	size_t node_count, alias_count, anchor_count;
 	struct anchor *anchors;
@@ -113,6 +119,21 @@ static void node_attach(struct parse *parse, struct node *parent, struct node *n
 	parent->count++;
 }
 
+static bool is_key_next(const struct parse *parse)
+{
+	return parse->open && parse->open->kind == NODE_MAP && !parse->key.text;
+}
+
+static int key_take(struct parse *parse, const char *text, bool is_plain, yaml_mark_t mark)
+{
+	if (is_plain && !strcmp(text, "<<"))
+		return parse_error(parse, mark,
+				   "found the merge key \"<<\", which is not supported; write the "
+				   "fields out");
+	parse->key = (struct key){ text, mark.line + 1, mark.column + 1 };
+	return 0;
+}
+
 /* The first scalar in a map is a key; it waits until its value comes. */
 static int node_place_in_open(struct parse *parse, struct node *node, yaml_mark_t mark)
 {
@@ -127,22 +148,17 @@ static int node_place_in_open(struct parse *parse, struct node *node, yaml_mark_
 		parse->last_document = node;
 		return 0;
 	}
-	if (open->kind == NODE_MAP && !parse->key) {
+	if (is_key_next(parse)) {
 		if (node->kind != NODE_SCALAR)
 			return parse_error(parse, mark,
 					   "found a list or a map as a key; a key must be text");
-		if (node->is_plain && !strcmp(node->text, "<<"))
-			return parse_error(parse, mark,
-					   "found the merge key \"<<\", which is not supported; "
-					   "write the fields out");
-		parse->key = node;
-		return 0;
+		return key_take(parse, node->text, node->is_plain, mark);
 	}
 	if (open->kind == NODE_MAP) {
-		node->key = parse->key->text;
-		node->key_line = parse->key->line;
-		node->key_column = parse->key->column;
-		parse->key = NULL;
+		node->key = parse->key.text;
+		node->key_line = parse->key.line;
+		node->key_column = parse->key.column;
+		parse->key.text = NULL;
 	}
 	node_attach(parse, open, node);
 	return 0;
@@ -171,7 +187,7 @@ static int anchor_add(struct parse *parse, const yaml_char_t *name, const struct
 	if (!name)
 		return 0;
 	if (++parse->anchor_count > ANCHORS_MAX)
-		return parse_error(parse, mark, "too many anchors; at most 10000 are allowed");
+		return parse_error(parse, mark, "too many anchors; at most 1000 are allowed");
 
 	struct anchor *anchor = parse_alloc(parse, sizeof(*anchor));
 	if (!anchor)
@@ -205,13 +221,19 @@ static int on_scalar(struct parse *parse, const yaml_event_t *event)
 		return parse_error(parse, event->start_mark,
 				   "found a tag other than !!str, which is not supported");
 
+	const char *text = parse_strdup(parse, value, length);
+	bool is_plain = !tag && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	if (!text)
+		return -ENOMEM;
+	/* A key with an anchor is a value as well. */
+	if (is_key_next(parse) && !event->data.scalar.anchor)
+		return key_take(parse, text, is_plain, event->start_mark);
+
 	int r = node_new(parse, NODE_SCALAR, event->start_mark, &node);
 	if (r < 0)
 		return r;
-	node->text = parse_strdup(parse, value, length);
-	if (!node->text)
-		return -ENOMEM;
-	node->is_plain = !tag && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	node->text = text;
+	node->is_plain = is_plain;
 	r = anchor_add(parse, event->data.scalar.anchor, node, event->start_mark);
 	return r < 0 ? r : node_place_in_open(parse, node, event->start_mark);
 }

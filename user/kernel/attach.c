@@ -20,7 +20,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <talloc.h>
-#include <xdp/libxdp.h>
 
 /* linux/bpf.h of 6.6, which the build machine's headers may not have. */
 #define ATTACH_TCX_INGRESS 46
@@ -163,38 +162,6 @@ static int tc_attach(const struct kernel *kernel, uint32_t ifindex, uint32_t *fl
 
 /* --- XDP --- */
 
-static void cleanup_xdp_program_p(struct xdp_program **program)
-{
-	if (!libxdp_get_error(*program))
-		xdp_program__close(*program);
-}
-
-/*
- * Somebody else's XDP is there: libxdp's dispatcher runs both, where the kernel and the other allow
- * it. What we had behind it before goes after the new one is in.
- */
-static int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool allow_generic,
-		     uint32_t *ret_flags)
-{
-	__attribute__((cleanup(cleanup_xdp_program_p))) struct xdp_program *xdp = NULL;
-	enum xdp_attach_mode modes[] = { XDP_MODE_NATIVE, XDP_MODE_SKB };
-	int err;
-
-	libxdp_hush();
-	xdp = xdp_program__from_fd(program);
-	err = libxdp_get_error(xdp);
-	for (size_t i = 0; !libxdp_get_error(xdp) && i < 1u + allow_generic; i++) {
-		err = xdp_program__attach(xdp, ifindex, modes[i], 0);
-		if (err)
-			continue;
-		xdp_unshare(ifindex, map_id(kernel->map[MAP_VERDICTS].fd), xdp_program__id(xdp));
-		*ret_flags =
-			SL_DEVICE_XDP_SHARED | (i ? SL_DEVICE_XDP_GENERIC : SL_DEVICE_XDP_NATIVE);
-		return 0;
-	}
-	return err;
-}
-
 /* A link that was there already keeps its mode, whatever was asked for. */
 static uint32_t xdp_mode(uint32_t ifindex)
 {
@@ -245,10 +212,12 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 	strcpy(device.door,
 	       flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
 	strcpy(device.tc_hook, flags & SL_DEVICE_TCX ? "tcx" : "clsact");
-	if (flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC))
-		snprintf(device.xdp_mode, sizeof(device.xdp_mode), "%s%s",
-			 flags & SL_DEVICE_XDP_NATIVE ? "native" : "generic",
-			 flags & SL_DEVICE_XDP_SHARED ? "*" : "");
+	strcpy(device.tc_by, flags & SL_DEVICE_TCX ? "link" : "netlink");
+	if (flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC)) {
+		strcpy(device.xdp_mode, flags & SL_DEVICE_XDP_NATIVE ? "native" : "generic");
+		strcpy(device.xdp_place, flags & SL_DEVICE_XDP_SHARED ? "dispatcher" : "single");
+		strcpy(device.xdp_by, flags & SL_DEVICE_XDP_SHARED ? "netlink" : "link");
+	}
 	device.xdp_target = flags & SL_DEVICE_XDP_TARGET;
 	*ret_device = device;
 }

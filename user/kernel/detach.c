@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
-#include <xdp/libxdp.h>
 
 uint32_t map_id(int fd)
 {
@@ -44,39 +43,6 @@ bool program_is_ours(uint32_t id, uint32_t owner)
 		if (maps[i] == owner)
 			return true;
 	return !owner;
-}
-
-static int libxdp_quiet(enum libxdp_print_level level, const char *format, va_list args)
-{
-	return 0;
-}
-
-static bool unshare_one(uint32_t ifindex, uint32_t owner, uint32_t keep)
-{
-	struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex(ifindex);
-	struct xdp_program *at = NULL;
-	bool is_gone = false;
-
-	if (libxdp_get_error(multi))
-		return false;
-	while (!is_gone && (at = xdp_multiprog__next_prog(at, multi)))
-		if (xdp_program__id(at) != keep && program_is_ours(xdp_program__id(at), owner))
-			is_gone = !xdp_program__detach(at, ifindex,
-						       xdp_multiprog__attach_mode(multi), 0);
-	xdp_multiprog__close(multi);
-	return is_gone;
-}
-
-void libxdp_hush(void)
-{
-	libxdp_set_print(libxdp_quiet);
-}
-
-void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep)
-{
-	libxdp_hush();
-	while (unshare_one(ifindex, owner, keep))
-		;
 }
 
 int pin_remove(const char *path)

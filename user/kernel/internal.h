@@ -3,6 +3,8 @@
 #pragma once
 #include "kernel.h"
 
+#include <bpf/libbpf.h>
+#include <stdarg.h>
 #include <stddef.h>
 
 /* In the order of bpf/maps.h. */
@@ -103,6 +105,18 @@ void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */
 void exits_forget(struct kernel *kernel);
+/* --- routes.c --- */
+/* Of a start: whether they are remembered from here on. */
+void exits_begin(struct kernel *kernel, bool is_wanted);
+
+/* --- refusal.c: the end of what libbpf last said --- */
+
+/* A libbpf_print_fn_t. */
+int refusal_keep(enum libbpf_print_level level, const char *format, va_list args);
+void refusal_forget(void);
+const char *refusal_text(void);
+/* Names the features that are needed and lacking; where none is, the last words and the kernel. */
+void refusal_say(struct diags *diags, int err);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
 
@@ -117,12 +131,21 @@ bool program_is_ours(uint32_t id, uint32_t owner);
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);
 /* Our filters; and the qdisc, when we made it and nobody else has a filter there. */
 void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc);
-/* Our programs behind libxdp's dispatcher, but for program `keep` (0: none). */
+/* Whether tc doors may be tcx links (6.6); tests say no. */
+bool kernel_may_have_tcx(void);
+
+/* --- share.c: XDP beside others', through libxdp's dispatcher --- */
+
+/*
+ * Puts the XDP door, of which `program` is the pinned one, beside what is there; what we had there
+ * before goes. `ret_flags`: how it is attached. -EBUSY when what is there shares with nobody.
+ */
+int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool allow_generic,
+	      uint32_t *ret_flags);
+/* Our programs behind the dispatcher go, but for program `keep` (0: none). */
 void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep);
 /* libxdp speaks to stderr unless told not to. */
 void libxdp_hush(void);
-/* Whether tc doors may be tcx links (6.6); tests say no. */
-bool kernel_may_have_tcx(void);
 
 /* --- index.c: bytes to number, open addressing --- */
 struct index;

@@ -58,6 +58,16 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 		  struct kernel **ret_kernel);
 void kernel_close(struct kernel *kernel);
 
+/* What the kernel was asked for, and how it goes without. */
+struct kernel_feature {
+	const char *name, *since; /* the version that brought it, for people */
+	const char *without;      /* what is done in its place; NULL when it is needed */
+	bool is_needed, is_there;
+};
+#define KERNEL_FEATURES 6
+/* Asks now, by trying; leaves nothing behind. Needs the privilege to load programs. */
+size_t kernel_features(struct kernel_feature ret_list[KERNEL_FEATURES]);
+
 /* --- revisions --- */
 
 /*
@@ -187,7 +197,11 @@ struct kernel_device {
 	char name[16];
 	char door[24];     /* "tc" or "xdp+tc" */
 	char tc_hook[12];  /* "tcx" or "clsact" */
+	char tc_by[12];    /* "link" or, of clsact's filters, "netlink" */
 	char xdp_mode[12]; /* "native", "generic" or "" */
+	/* "single"; behind libxdp's "dispatcher", beside others; or "" */
+	char xdp_place[12];
+	char xdp_by[12]; /* "link" or, of the dispatcher, "netlink"; or "" */
 	bool xdp_target;
 };
 

@@ -9,7 +9,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/random.h>
@@ -18,27 +17,6 @@
 #include <time.h>
 
 #define BPF_ROOT "/sys/fs/bpf"
-
-/* libbpf's last words, for the one who has to read why the verifier said no. */
-static char load_log[4096];
-
-static int log_keep(enum libbpf_print_level level, const char *format, va_list args)
-{
-	size_t length = strlen(load_log);
-	char line[1024];
-
-	if (level > LIBBPF_WARN)
-		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	if (length + strlen(line) >= sizeof(load_log)) {
-		/* The end of a verifier's log says what is wrong: the beginning goes. */
-		memmove(load_log, load_log + sizeof(load_log) / 2, sizeof(load_log) / 2);
-		load_log[sizeof(load_log) / 2] = 0;
-		length = strlen(load_log);
-	}
-	snprintf(load_log + length, sizeof(load_log) - length, "%s", line);
-	return 0;
-}
 
 static int bpffs_mount(const char *pin_dir, struct diags *diags)
 {
@@ -331,17 +309,16 @@ static int xdp_load(const char *pin_dir, const struct kernel_settings *settings)
 static int doors_load(const char *pin_dir, const struct kernel_settings *settings,
 		      struct diags *diags, uint32_t *ret_clock)
 {
-	libbpf_print_fn_t before = libbpf_set_print(log_keep);
+	libbpf_print_fn_t before = libbpf_set_print(refusal_keep);
 	int err;
 
-	load_log[0] = 0;
+	refusal_forget();
 	err = tc_load(pin_dir, settings, diags, ret_clock);
 	if (!err)
 		err = xdp_load(pin_dir, settings);
 	libbpf_set_print(before);
 	if (err)
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "the kernel refused the data plane: %s\n%s", strerror(-err), load_log);
+		refusal_say(diags, err);
 	return err;
 }
 
@@ -483,6 +460,7 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 		return err;
 	}
 	control_update(kernel, settings, diags);
+	exits_begin(kernel, settings->route_cache);
 	*ret_kernel = kernel;
 	return 0;
 }

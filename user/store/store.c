@@ -71,6 +71,32 @@ static int folder_open(int parent, const char *path, bool create, int *ret_fd)
 	return 0;
 }
 
+/*
+ * Everything in it is believed, so nobody else may write to it, and the seed is a secret. A mode is
+ * put right; another's folder is not ours to change, and not to be believed.
+ */
+static int folder_guard(const struct store *store, struct diags *diags)
+{
+	struct stat status;
+
+	if (fstat(store->dir, &status))
+		return -errno;
+	if (status.st_uid != geteuid()) {
+		diag_add(diags, DIAG_ERROR, store->path, 0, 0, NULL,
+			 "the state folder belongs to user %u, this is user %u: chown it, or give "
+			 "another --state",
+			 status.st_uid, geteuid());
+		return -EPERM;
+	}
+	if (!(status.st_mode & 077))
+		return 0;
+	diag_add(diags, DIAG_WARNING, store->path, 0, 0, NULL,
+		 "the state folder was open to others (mode %04o); %s", status.st_mode & 07777,
+		 fchmod(store->dir, status.st_mode & 0700) ? "it cannot be closed to them"
+							   : "now only its owner may enter it");
+	return 0;
+}
+
 int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	       struct store **ret_store)
 {
@@ -85,6 +111,11 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	if (!store->path)
 		return -ENOMEM;
 	err = folder_open(AT_FDCWD, store->path, create, &store->dir);
+	if (!err && create) {
+		err = folder_guard(store, diags);
+		if (err)
+			return err;
+	}
 	if (!err)
 		err = folder_open(store->dir, REVISIONS_DIR, create, &store->revisions);
 	if (err == -ENOENT && !create) {
@@ -106,8 +137,7 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 void store_set_aside(struct store *store, int dir, const char *folder, const char *name,
 		     struct diags *diags)
 {
-	_cleanup_talloc_ char *path =
-		talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
+	_cleanup_talloc_ char *path = talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
 	_cleanup_talloc_ char *target =
 		talloc_asprintf(NULL, DAMAGED_DIR "/%s.%lld", name, (long long)time(NULL));
 	bool is_moved = false;
@@ -133,7 +163,8 @@ static int active_parse(char *text, uint32_t *ret_active, uint32_t *ret_previous
 	char *line;
 
 	if (sscanf(text, "active %" SCNu32 " previous %" SCNu32 "%n", &active, &previous, &end) !=
-	    2 || text[end] != '\n')
+		    2 ||
+	    text[end] != '\n')
 		return -EBADMSG;
 	for (line = text + end + 1; *line; line++) {
 		if (*line != '#' || !(line = strchr(line, '\n')))
@@ -213,8 +244,8 @@ int store_stage_active(struct store *store, uint32_t active, uint32_t previous)
 
 int store_set_active(struct store *store, uint32_t active, uint32_t previous)
 {
-	bool is_staged = active && store->staged_active == active &&
-			 store->staged_previous == previous;
+	bool is_staged =
+		active && store->staged_active == active && store->staged_previous == previous;
 	int err = store_check_locked(store);
 
 	if (!err && !is_staged)

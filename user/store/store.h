@@ -42,7 +42,8 @@ struct store_revision {
 };
 
 /*
- * Opens (and with `create` makes, mode 0700, its parent must be there) the folder. Without
+ * Opens (and with `create` makes, its parent must be there) the folder. With `create` it must be
+ * ours (-EPERM), and is closed to others when it is not (mode 0700, a warning). Without
  * `create` a folder that is not there reads as empty, with a note. -EACCES, ... with the reason in
  * diags.
  */

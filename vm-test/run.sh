@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Boots kernels of kernels.txt and runs tests/run.sh in each. At the end a table; exit code 0 when every kernel did what it
+# must. One of `may_refuse` may lack what the data plane needs: there the agent must say which feature, and leave nothing.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/.." && pwd)
+build=${BUILD:-$root/build}
+export VM_CACHE=${VM_CACHE:-$build/vm-test}
+outs=${VM_OUT:-$VM_CACHE/out}
+levels=${LEVELS:-prog net}
+times=${SLUICE_TIMES:-}
+may_refuse="5.10"
+record=''
+failed=0
+
+usage() {
+	cat <<-END
+		Usage: vm-test/run.sh [--record] [KERNEL...]      all: $(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs)
+		  --record      write the programs' verified instructions down in insns.txt
+		  LEVELS        levels of tests/run.sh to run inside ("$levels")
+		  SLUICE_TIMES  what time limits in the tests are multiplied with (10 without KVM)
+		  VM_CACHE      where packages and disks are kept (build/vm-test); VM_OUT: what guests said (out there)
+		  VM_ACCEL, VM_MEMORY, VM_MIRROR...: see fetch.sh --help and boot.sh --help
+	END
+}
+
+# What runs inside, as a disk of its own.
+work_disk() { # FILE
+	local tree
+
+	tree=$(mktemp -d)
+	mkdir -p "$tree"/build/{tests,san,vm-test} "$tree/vm-test"
+	cp -a "$root"/{tests,scripts,deploy,bpf} "$tree/"
+	cp -a "$build"/{sluice,sluiced} "$build"/*.bpf.o "$tree/build/"
+	cp -a "$build"/tests/{prog,net} "$tree/build/tests/"
+	cp -a "$build"/san/{sluice,sluiced} "$tree/build/san/"
+	cp -a "$build/vm-test/verify" "$tree/build/vm-test/"
+	cp "$here"/{guest.sh,test_refused.sh} "$tree/vm-test/"
+	cat >"$tree/vm-test/settings" <<-END
+		levels="$levels"
+		export SLUICE_TIMES=${times:-\$([ "\$accel" = kvm ] && echo 1 || echo 10)}
+	END
+	rm -f "$1"
+	truncate -s 1G "$1"
+	mke2fs -q -t ext4 -O ^has_journal -d "$tree" "$1"
+	rm -rf "$tree"
+}
+
+insns_of() { awk -v program="$2" '$1 == program { print $2 }' "$1/insns" 2>/dev/null; }
+
+# A program that needs a fifth more than was written down is on the way to the verifier's limit.
+insns_check() { # KERNEL OUT
+	local program now before
+
+	while read -r program now; do
+		before=$(awk -v kernel="$1" -v program="$program" '$1 == kernel && $2 == program { print $3 }' "$here/insns.txt")
+		if [ -z "$before" ]; then
+			echo "$program is not in insns.txt (--record)"
+		elif [ $((now * 100)) -gt $((before * 120)) ]; then
+			echo "$program: $now instructions, $before were written down"
+		fi
+	done <"$2/insns"
+}
+
+insns_record() { # KERNEL OUT
+	local rest
+
+	rest=$(awk -v kernel="$1" '$1 != kernel' "$here/insns.txt")
+	{
+		echo "$rest"
+		sed "s/^/$1 /" "$2/insns"
+	} >"$here/insns.txt.part"
+	mv "$here/insns.txt.part" "$here/insns.txt"
+}
+
+word() { # OUT FILE
+	cat "$1/$2" 2>/dev/null || echo -
+}
+
+skips() { # FILE
+	sed -n 's/^skipped:.*# *SKIP */skipped: /Ip' "$1" | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) skipped: /\1 x /' | paste -sd';'
+}
+
+is_excused() { [[ " $may_refuse " == *" $1 "* ]]; }
+
+# One kernel's line of the table, and whether it is as it must be.
+judge() { # KERNEL OUT CODE
+	local why='' sums good bad skipped
+
+	sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$2/tests" 2>/dev/null | tail -n 1)
+	read -r good _ bad _ skipped _ <<<"${sums:-- - - - - -}"
+	[ "$3" = 0 ] || why="the guest did not end: $2/console"
+	[ -n "$why" ] || [ "$(word "$2" code)" = 0 ] || why="tests failed: $2/tests"
+	if [ -z "$why" ] && [ -s "$2/refused" ]; then
+		is_excused "$1" || why="the verifier refused: $2/refused"
+	elif [ -z "$why" ] && [ -n "$record" ]; then
+		insns_record "$1" "$2"
+	fi
+	[ -n "$why" ] || why=$(insns_check "$1" "$2" | head -n 1)
+	[ -z "$why" ] || failed=1
+	[ -n "$why" ] || why=$(sed -n 's/.*\(lacks .*\)/\1/p' "$2/said" 2>/dev/null | head -n 1)
+	[ -n "$why" ] || why=$(skips "$2/tests")
+	printf '%-6s %-24s %6s %7s %7s %7s %9s %9s %9s  %s\n' "$1" "$(word "$2" release)" "$(word "$2" boot)" \
+		"${good%,}" "${bad%,}" "${skipped%,}" "$(insns_of "$2" sl_tc_in)" "$(insns_of "$2" sl_tc_out)" \
+		"$(insns_of "$2" sl_xdp)" "${why:--}" >>"$table"
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--record) record=1 ;;
+	-h | --help) usage && exit ;;
+	-*) usage >&2 && exit 2 ;;
+	*) break ;;
+	esac
+	shift
+done
+[ $# -gt 0 ] || read -r -a kernels <<<"$(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs)"
+[ $# = 0 ] || kernels=("$@")
+for kernel in "${kernels[@]}"; do
+	grep -q "^$kernel " "$here/kernels.txt" || { usage >&2 && exit 2; }
+done
+mkdir -p "$outs"
+scratch=$(mktemp -d)
+table=$scratch/table
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' INT TERM
+printf '%-6s %-24s %6s %7s %7s %7s %9s %9s %9s  %s\n' kernel release boot_s passed failed skipped sl_tc_in sl_tc_out \
+	sl_xdp why >"$table"
+disk=$("$here/image.sh")
+work_disk "$scratch/work.img"
+for kernel in "${kernels[@]}"; do
+	folder=$("$here/fetch.sh" "$kernel")
+	echo "  BOOT    $kernel ($(cat "$folder/version"))" >&2
+	rm -rf "${outs:?}/$kernel"
+	code=0
+	"$here/boot.sh" "$folder" "$disk" "$scratch/work.img" "$outs/$kernel" || code=$?
+	judge "$kernel" "$outs/$kernel" "$code"
+	[ "$(word "$outs/$kernel" code)" = 0 ] || sed -n '/^--- /,$p' "$outs/$kernel/tests" 2>/dev/null | head -n 80
+done
+cat "$table"
+exit "$failed"
