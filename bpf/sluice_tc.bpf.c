@@ -190,6 +190,9 @@ static __always_inline int door_exit(struct __sk_buff *skb, const struct exit *e
 	if (way == WAY_NEIGHBOUR)
 		return bpf_redirect_neigh(exit->ifindex, 0, 0, 0);
 	bpf_skb_store_bytes(skb, 0, exit->mac, sizeof(exit->mac), 0);
+	/* Saves the way out of the device and in again on its other side. */
+	if (exit->device & SL_DEVICE_PEER)
+		return bpf_redirect_peer(exit->ifindex, 0);
 	return bpf_redirect(exit->ifindex, 0);
 }
 

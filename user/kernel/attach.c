@@ -296,7 +296,8 @@ static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *nam
 		err = xdp_choose(kernel, ifindex, name, door, diags, flags);
 	if (err)
 		return err;
-	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags);
+	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags) |
+		  (device_has_bare_peer(ifindex) ? SL_DEVICE_PEER : 0);
 	return device_write(kernel, ifindex, *flags);
 }
 

@@ -105,9 +105,6 @@ void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */
 void exits_forget(struct kernel *kernel);
-/* --- routes.c --- */
-/* Of a start: whether they are remembered from here on. */
-void exits_begin(struct kernel *kernel, bool is_wanted);
 
 /* --- refusal.c: the end of what libbpf last said --- */
 
@@ -117,6 +114,10 @@ void refusal_forget(void);
 const char *refusal_text(void);
 /* Names the features that are needed and lacking; where none is, the last words and the kernel. */
 void refusal_say(struct diags *diags, int err);
+
+/* --- peer.c --- */
+/* Whether a packet may go to the device's peer at once, because nothing stands on its way out. */
+bool device_has_bare_peer(uint32_t ifindex);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
 
@@ -128,6 +129,8 @@ int pin_remove(const char *path);
 int pins_clear(const char *pin_dir);
 /* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
 bool program_is_ours(uint32_t id, uint32_t owner);
+/* How many filters, whoever's, stand at one side; -errno when that cannot be told. */
+int clsact_count(uint32_t ifindex, bool is_ingress);
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);
 /* Our filters; and the qdisc, when we made it and nobody else has a filter there. */
 void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc);
