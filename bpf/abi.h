@@ -133,7 +133,7 @@ struct sl_control {
 	__u32 tick_offset;
 	__u32 seen_shift;
 	__u32 exits_epoch; /* what is remembered of routes under another number is forgotten */
-	__u32 exits_off;   /* 1: nothing of routes is remembered (see sl_exit) */
+	__u32 exits_off;   /* enum sl_exits_off: why nothing of routes is remembered */
 	__u32 pad;
 };
 
@@ -297,6 +297,16 @@ struct sl_bucket {
 struct sl_open {
 	__u64 tag;
 	__u64 ns;
+};
+
+/* What `control` says of `exits`. */
+enum sl_exits_off {
+	SL_EXITS_KEPT,      /* remembered; anything else is not */
+	SL_EXITS_UNKNOWN,   /* nobody has looked at the rules and routes, or the look failed */
+	SL_EXITS_ASKED,     /* the agent was started so */
+	SL_EXITS_POLICY,    /* a rule or a route looks at more than where a packet goes and came in */
+	SL_EXITS_MULTIPATH, /* a route has several next hops */
+	SL_EXITS_OFF_COUNT
 };
 
 /*

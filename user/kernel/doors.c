@@ -62,6 +62,7 @@ void control_fill(const struct kernel_settings *settings, struct sl_control *ret
 		.udp_idle_ns = settings->udp_idle_ms * 1000000ull,
 		.tick_ns = clock_tick_ns(),
 		.redirect = settings->redirect,
+		.exits_off = SL_EXITS_UNKNOWN,
 	};
 	ret_control->seen_shift = clock_seen_shift(ret_control->udp_idle_ns);
 }

@@ -105,6 +105,9 @@ void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */
 void exits_forget(struct kernel *kernel);
+/* --- routes.c --- */
+/* Of a start: whether they are remembered from here on. */
+void exits_begin(struct kernel *kernel, bool is_wanted);
 
 /* --- refusal.c: the end of what libbpf last said --- */
 
