@@ -158,7 +158,11 @@ static __always_inline void act_remember(const struct pkt *pkt, const struct dec
 		flow_book(pkt, decision->word, version, door);
 		return;
 	}
-	put = flow_begin(pkt, decision);
+	flow_begin(pkt, decision);
+	/* A stray RST is delivered, but is nothing to remember. */
+	if (pkt->tcp_flags & TCP_RST)
+		return;
+	put = flow_remember(pkt, decision);
 	if (put)
 		count(door, put == PUT_FULL ? SL_note_flow_full : SL_note_flow_evicted);
 }

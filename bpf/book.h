@@ -185,27 +185,7 @@ __noinline int flow_end(const struct pkt *pkt, __u64 word, __u64 next)
 	return 0;
 }
 
-/*
- * Both ways of a new connection. The reply's goes first: an answer must never find the other alone.
- * Returns the worse enum put.
- */
-static __always_inline int flow_remember(const struct pkt *pkt, __u64 tag,
-					 const struct decision *decision)
-{
-	__u64 word = way_seen_set(decision->word, flow_clock()) |
-		     (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
-		     (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
-	__u64 back = flow_tag_reply(pkt, way_endpoint(word));
-	__u32 home = flow_home(pkt, 0);
-	int reply = flow_put(back, home, word | SL_FLOW_REPLY, tag), opener;
-
-	if (reply == PUT_FULL)
-		return PUT_FULL;
-	opener = flow_put(tag, home, word, back);
-	return opener > reply ? opener : reply;
-}
-
-/* Writes a new flow down, after what stood under its tuple has been closed. Returns an enum put. */
+/* Counts a new flow, after what stood under its tuple has been closed. */
 __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision)
 {
 	struct sl_stats *stats;
@@ -214,7 +194,7 @@ __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision
 	__u64 tag, before;
 
 	if (!pkt || !decision)
-		return PUT_DONE;
+		return 0;
 	tag = flow_tag_of(pkt);
 	before = flow_find_slow(tag, flow_home(pkt, 0));
 	if (before)
@@ -225,16 +205,38 @@ __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision
 		stats->packets_in++;
 		stats->bytes_in += pkt->ip_len;
 	}
-	/* A stray RST is delivered, but is nothing to remember. */
-	if (pkt->tcp_flags & TCP_RST)
-		return PUT_DONE;
 	/* A handshake is measured from the first SYN. */
 	open = open_place(tag);
 	if (open && pkt->protocol == IPPROTO_TCP && !(is_again && open->tag == tag)) {
 		open->tag = tag;
 		open->ns = bpf_ktime_get_ns();
 	}
-	return flow_remember(pkt, tag, decision);
+	return 0;
+}
+
+/*
+ * Writes a new flow down, both ways. The reply's goes first: an answer must never find the other
+ * alone. Returns the worse enum put.
+ */
+__noinline int flow_remember(const struct pkt *pkt, const struct decision *decision)
+{
+	__u64 word, tag, back;
+	int reply, opener;
+	__u32 home;
+
+	if (!pkt || !decision)
+		return PUT_DONE;
+	word = way_seen_set(decision->word, flow_clock()) |
+	       (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
+	       (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
+	home = flow_home(pkt, 0);
+	tag = flow_tag_of(pkt);
+	back = flow_tag_reply(pkt, way_endpoint(word));
+	reply = flow_put(back, home, word | SL_FLOW_REPLY, tag);
+	if (reply == PUT_FULL)
+		return PUT_FULL;
+	opener = flow_put(tag, home, word, back);
+	return opener > reply ? opener : reply;
 }
 
 __noinline int fragment_remember(const struct pkt *pkt)

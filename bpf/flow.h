@@ -196,11 +196,10 @@ static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
  * The place in a bucket that a tag gets, its own if it has one, and above it what that was worth.
  * Not that of `companion`, the connection's other way, put down a moment ago.
  */
-__noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion)
+__noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion, __u16 now)
 {
 	struct sl_bucket *bucket = flow_bucket(home);
 	__u32 least = WORTH_TAKEN, at = 0;
-	__u16 now = flow_clock();
 
 	if (!bucket)
 		return (__u64)WORTH_TAKEN << 32;
@@ -260,11 +259,11 @@ __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion)
 	int put = PUT_AGAIN;
 
 	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
-		__u64 place = flow_place(home, tag, companion), second, *spilled;
+		__u64 place = flow_place(home, tag, companion, way_seen(word)), second, *spilled;
 		__u32 bucket = home;
 
 		if (place >> 32 >= WORTH_ANSWERED) {
-			second = flow_place(tag, tag, companion);
+			second = flow_place(tag, tag, companion, way_seen(word));
 			spilled = spilled_word(home);
 			if (spilled && second >> 32 < place >> 32) {
 				/* The bit first: no way must be where nobody looks for it. */
