@@ -238,6 +238,21 @@ bench-endtoend: all $(ENDTOEND_TOOLS)
 		BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)" \
 		BUILD=$(abspath $(B)) tests/bench/endtoend.py $(ARGS)
 
+# How long a change takes, and how much memory things take: ARGS='-n 7 --quick'.
+$(B)/bench/control: tests/bench/control.c $(wildcard tests/bench/control_*.h tests/bench/bench_*.h) \
+		$(B)/libsluice.a
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS) -lpthread
+bench_env = BUILD=$(B) BENCH_COMPILER="$$($(CC) --version | head -n 1)" \
+	BENCH_SOURCE="$$(git describe --always --dirty 2>/dev/null)"
+.PHONY: bench-control bench-memory
+bench-control: all $(B)/bench/control
+	$(Q)$(bench_env) $(B)/bench/control -o $(B)/bench/control.json $(ARGS)
+bench-memory: all
+	$(Q)mkdir -p $(B)/bench
+	$(Q)$(bench_env) tests/bench/memory.py -o $(B)/bench/memory.json $(ARGS)
+
 # All parts in order, then the report (docs/benchmark.md), under 10 minutes; quick: under 2, to build/bench/. Each
 # installs what it lacks. bench-report writes the report alone, from what was measured last.
 .PHONY: bench bench-quick bench-report

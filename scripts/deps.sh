@@ -22,7 +22,7 @@ group_packages() {
 		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
 	vm) group_packages check
-		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils binutils ;;
+		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils gpgv curl ;;
 	be) group_packages build
 		echo gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user ;;
 	bench) echo haproxy nftables iperf3 iproute2 ethtool util-linux python3 python3-matplotlib ;;

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <talloc.h>
 
-#include "user/input/node.h"
+#include "tests/unit/trees.h"
+#include "user/input/yaml_plain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,6 +56,20 @@ static size_t children_check(const struct node *node, unsigned depth)
 	return all;
 }
 
+/* What the reader of plain YAML takes, libyaml takes too, and both make the same of it. */
+static void readers_compare(void *memory, const struct input_text *text)
+{
+	struct diags *diags = diags_new(memory);
+	struct node *plain = NULL, *whole = NULL;
+	const struct node *at;
+	bool is_taken;
+
+	check(!yaml_plain_parse(memory, text, &is_taken, &plain));
+	if (is_taken)
+		check(!yaml_parse_whole(memory, text, diags, &whole) &&
+		      !trees_differ(plain, whole, &at));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input_text text = { "fuzz", (const char *)data, size };
@@ -73,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			leaf = leaf->last;
 		words_check(memory, leaf);
 	}
+	readers_compare(memory, &text);
 	talloc_free(memory);
 	return 0;
 }

@@ -44,6 +44,21 @@ kill_tree() {
 	wait "$1" 2>>"$tmp/end"
 }
 
+# How each device is attached, and what is done in place of what the kernel lacks.
+status_names() {
+	local hook
+
+	sluice status -o json >"$tmp/status.json" || return 1
+	hook=$(jq -r '.features[] | select(.feature == "tcx links") | if .there then "tcx link" else "clsact netlink" end' \
+		"$tmp/status.json")
+	is "how devices are attached" "$hook" \
+		"$(jq -r '[.devices[] | .tc_hook + " " + .tc_by] | unique | join(", ")' "$tmp/status.json")" &&
+		is "the kernel" "$(uname -r)" "$(jq -r .kernel "$tmp/status.json")" &&
+		is "features that lack and have nothing in their place" "" \
+			"$(jq -r '.features[] | select((.there or .fallback) | not) | .feature' "$tmp/status.json")" &&
+		exits 0 "INSTEAD" sluice status && exits 0 "${hook% *} *${hook#* }" sluice status
+}
+
 # Many at once: each waits its turn, none is lost.
 crowd() {
 	local i before waiting=''
@@ -142,6 +157,7 @@ row "exit 0: a configuration is taken before there is an agent" exits 0 "" eval 
 agent_start || die "the agent comes up"
 row "the agent brings up what was applied before it" splits
 row "exit 0: status of a healthy node" exits 0 "healthy" sluice status
+row "status names how devices are attached and what the kernel lacks" status_names
 row "exit 1: nothing to go back to" exits 1 "" sluice rollback
 row "exit 2: an unknown command, with the nearest" exits 2 "rollback" sluice rolback
 row "exit 2: an unknown option" exits 2 "unknown option" sluice status --colour

@@ -566,6 +566,40 @@ static void diff_names_what_went(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Found in the texts, and the same as found in the models: services that changed, came and went. */
+static void summary_of_texts(void **state)
+{
+	static const char *const texts[] = {
+		SERVICE_OF("alpha", "10.0.0.5") WEIGHTS_OF("alpha", "90", "10"),
+		BASE WEIGHTS_OF("reviews", "90", "10"),
+		WEIGHTS_OF("ratings", "10", "90"),
+		WEIGHTS_OF("reviews", "50", "50"),
+		SERVICE_OF("zeta", "10.0.0.6") WEIGHTS_OF("zeta", "1", "1"),
+		WEIGHTS_OF("alpha", "90", "11") WEIGHTS_OF("zeta", "1", "2"),
+	};
+	struct fixture *f = *state;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(texts); i++)
+		apply(f, texts[i], i + 1, true);
+	reopen(f, NODE_WRITE, true);
+	assert_null(f->node->body);
+	for (uint32_t from = 1; from <= ARRAY_SIZE(texts); from++) {
+		for (uint32_t to = 1; to <= ARRAY_SIZE(texts); to++) {
+			struct model *was, *is;
+			char *by_model, *by_text;
+
+			assert_int_equal(node_model_at(f->node, f, from, f->diags, &was), 0);
+			assert_int_equal(node_model_at(f->node, f, to, f->diags, &is), 0);
+			assert_int_equal(model_diff(f, was, is, &by_model), 0);
+			assert_int_equal(node_summary(f->node, f, from, to, f->diags, &by_text), 0);
+			assert_string_equal(by_text, by_model);
+			assert_int_equal(!*by_text, from == to);
+		}
+	}
+	assert_int_equal(node_load(f->node, f->diags), 0);
+	assert_int_equal(weight_of(f, "alpha.default.svc.cluster.local"), 90);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +625,7 @@ int main(void)
 		TEST(reconcile_needs_a_kernel),
 		TEST(diff_names_what_changed),
 		TEST(diff_names_what_went),
+		TEST(summary_of_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

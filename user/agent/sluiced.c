@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,9 @@ int agent_locked(struct agent *agent, const char *what,
 	log_diags(diags);
 	if (err)
 		log_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-err));
+	talloc_free(TAKE_PTR(diags));
+	/* Models of thousands of services are held for a moment once a minute: not in between. */
+	malloc_trim(0);
 	return err;
 }
 

@@ -41,13 +41,9 @@ static void summary_make(struct node *node, void *scratch, uint32_t before,
 			 struct node_result *result)
 {
 	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
-	struct model *from, *to;
 
-	if (!unheard || !before || (result->summary && *result->summary) ||
-	    node_model_at(node, scratch, before, unheard, &from) ||
-	    node_model_at(node, scratch, result->revision, unheard, &to))
-		return;
-	model_diff(scratch, from, to, &result->summary);
+	if (unheard && before && !(result->summary && *result->summary))
+		node_summary(node, scratch, before, result->revision, unheard, &result->summary);
 }
 
 /*

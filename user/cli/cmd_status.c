@@ -246,7 +246,7 @@ static int show(struct cli *cli, const struct status *status)
 	static const struct section sections[] = {
 		SECTION(NULL, NULL, NULL, fields),
 		SECTION("devices", "devices", NULL, devices),
-		SECTION("kernel", "features", NULL, features),
+		SECTION("features", "kernel", NULL, features),
 		SECTION("maps", "maps", NULL, maps),
 	};
 	size_t i;

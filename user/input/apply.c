@@ -60,6 +60,7 @@ static int objects_check(struct work *work)
 	for (size_t i = 0; i < count; i++)
 		order[i] = &work->objects.list[i];
 	qsort(order, count, sizeof(*order), compare_identities);
+	work->by_identity = order;
 	for (size_t i = 1; i < count; i++) {
 		const struct object *first = order[i - 1], *second = order[i];
 
@@ -157,6 +158,8 @@ static int objects_apply(struct work *work, enum input_mode mode)
 {
 	int r = hosts_prepare(work);
 
+	if (r == 0)
+		r = owners_prepare(work);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < work->objects.count && !work->is_failed; i++)

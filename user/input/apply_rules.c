@@ -2,6 +2,7 @@
 /* DestinationRule and VirtualService: versions, and how connections are split over them. */
 #include "work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "destination_rule.h"
@@ -53,11 +54,14 @@ static bool is_rule_of(const struct service *service, const struct object *objec
 static void destination_rule_leave_others(struct work *work, const struct object *object,
 					  const struct service *kept)
 {
-	for (size_t i = 0; i < work->model->service_count; i++) {
-		struct service *service = &work->model->services[i];
+	struct owner_list owners = owners_of(&work->rule_owners, &object->meta);
+
+	for (size_t i = 0; i < owners.count; i++) {
+		size_t place = owners.list[i].service;
+		struct service *service = &work->model->services[place];
 
 		if (service != kept && is_rule_of(service, object) &&
-		    work->claims[i].destination_rule != object)
+		    work->claims[place].destination_rule != object)
 			destination_rule_clear(service);
 	}
 }
@@ -257,18 +261,21 @@ void virtual_service_apply(struct work *work, const struct object *object)
 				   host);
 }
 
-static const struct object *virtual_service_of(const struct work *work,
-					       const struct service *service)
+static int virtual_service_compare(const void *key, const void *element)
 {
-	for (size_t i = 0; i < work->objects.count; i++) {
-		const struct object *object = &work->objects.list[i];
+	const struct service *service = key;
+	const struct object *object = *(const struct object *const *)element;
+	int order = (int)OBJECT_VIRTUAL_SERVICE - (int)object->kind;
 
-		if (object->kind == OBJECT_VIRTUAL_SERVICE &&
-		    !strcmp(object->meta.name, service->virtual_service) &&
-		    !strcmp(object->meta.namespace, service->virtual_service_namespace))
-			return object;
-	}
-	return NULL;
+	if (!order)
+		order = strcmp(service->virtual_service_namespace, object->meta.namespace);
+	return order ? order : strcmp(service->virtual_service, object->meta.name);
+}
+
+static bool has_virtual_service(const struct work *work, const struct service *service)
+{
+	return bsearch(service, work->by_identity, work->objects.count,
+		       sizeof(*work->by_identity), virtual_service_compare) != NULL;
 }
 
 void virtual_services_settle(struct work *work)
@@ -277,7 +284,7 @@ void virtual_services_settle(struct work *work)
 		struct service *service = &work->model->services[i];
 
 		if (work->claims[i].virtual_service || !*service->virtual_service ||
-		    !virtual_service_of(work, service))
+		    !has_virtual_service(work, service))
 			continue;
 		service->rule_count = 0;
 		service->virtual_service = service->virtual_service_namespace = "";

@@ -226,8 +226,10 @@ static void entry_fill(struct work *work, const struct object *object,
 static void entry_leave_others(struct work *work, const struct object *object,
 			       const struct service *kept)
 {
-	for (size_t i = 0; i < work->model->service_count; i++) {
-		struct service *service = &work->model->services[i];
+	struct owner_list owners = owners_of(&work->entry_owners, &object->meta);
+
+	for (size_t i = 0; i < owners.count; i++) {
+		struct service *service = &work->model->services[owners.list[i].service];
 
 		if (service == kept || service->origin != SERVICE_ENTRY ||
 		    strcmp(service->name, object->meta.name) ||

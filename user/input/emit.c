@@ -40,11 +40,16 @@ static void emit_event(struct emit *emit, yaml_event_t *event, int is_made)
 		emit->is_failed = true;
 }
 
-int emit_start(struct emit *emit, void *parent)
+static int emit_start(struct emit *emit, void *parent)
 {
 	yaml_event_t event;
 
-	*emit = (struct emit){ .text = talloc_strdup(parent, ""), .capacity = 1 };
+	if (emit->is_plain) {
+		emit->plain = (struct emit_plain){ .parent = parent };
+		return 0;
+	}
+	emit->text = talloc_strdup(parent, "");
+	emit->capacity = 1;
 	if (!emit->text)
 		return -ENOMEM;
 	if (!yaml_emitter_initialize(&emit->emitter)) {
@@ -59,9 +64,26 @@ int emit_start(struct emit *emit, void *parent)
 	return 0;
 }
 
-int emit_finish(struct emit *emit, char **ret_text)
+static int plain_finish(struct emit *emit, char **ret_text)
+{
+	struct emit_plain *plain = &emit->plain;
+
+	if (!plain->is_failed && !plain->text)
+		plain->text = talloc_strdup(plain->parent, "");
+	if (plain->text && !plain->is_failed && !plain->is_unusual) {
+		*ret_text = plain->text;
+		return 0;
+	}
+	talloc_free(plain->text);
+	return plain->is_unusual ? -ENOTSUP : -ENOMEM;
+}
+
+static int emit_finish(struct emit *emit, char **ret_text)
 {
 	yaml_event_t event;
+
+	if (emit->is_plain)
+		return plain_finish(emit, ret_text);
 
 	emit_event(emit, &event, yaml_stream_end_event_initialize(&event));
 	if (!emit->is_failed && !yaml_emitter_flush(&emit->emitter))
@@ -89,6 +111,11 @@ static bool is_plain(const char *text)
 static void emit_scalar(struct emit *emit, const char *text, yaml_scalar_style_t style)
 {
 	yaml_event_t event;
+
+	if (emit->is_plain) {
+		emit_plain_scalar(&emit->plain, text, style == YAML_DOUBLE_QUOTED_SCALAR_STYLE);
+		return;
+	}
 	int is_made = yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text,
 						   (int)strlen(text), 1, 1, style);
 
@@ -115,10 +142,20 @@ void emit_number(struct emit *emit, uint32_t number)
 	emit_scalar(emit, text, YAML_PLAIN_SCALAR_STYLE);
 }
 
+/* The one boolean that we write. */
+void emit_true(struct emit *emit)
+{
+	emit_scalar(emit, "true", YAML_PLAIN_SCALAR_STYLE);
+}
+
 void emit_map(struct emit *emit)
 {
 	yaml_event_t event;
 
+	if (emit->is_plain) {
+		emit_plain_map(&emit->plain);
+		return;
+	}
 	emit_event(emit, &event, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
 								     YAML_BLOCK_MAPPING_STYLE));
 }
@@ -127,6 +164,10 @@ void emit_map_end(struct emit *emit)
 {
 	yaml_event_t event;
 
+	if (emit->is_plain) {
+		emit_plain_end(&emit->plain);
+		return;
+	}
 	emit_event(emit, &event, yaml_mapping_end_event_initialize(&event));
 }
 
@@ -134,6 +175,10 @@ void emit_list(struct emit *emit)
 {
 	yaml_event_t event;
 
+	if (emit->is_plain) {
+		emit_plain_list(&emit->plain);
+		return;
+	}
 	emit_event(emit, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
 								      YAML_BLOCK_SEQUENCE_STYLE));
 }
@@ -142,6 +187,10 @@ void emit_list_end(struct emit *emit)
 {
 	yaml_event_t event;
 
+	if (emit->is_plain) {
+		emit_plain_end(&emit->plain);
+		return;
+	}
 	emit_event(emit, &event, yaml_sequence_end_event_initialize(&event));
 }
 
@@ -149,6 +198,10 @@ void emit_empty_list(struct emit *emit)
 {
 	yaml_event_t event;
 
+	if (emit->is_plain) {
+		emit_plain_empty_list(&emit->plain);
+		return;
+	}
 	emit_event(emit, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
 								      YAML_FLOW_SEQUENCE_STYLE));
 	emit_list_end(emit);
@@ -158,7 +211,11 @@ void emit_document(struct emit *emit, const char *api_version, const char *kind)
 {
 	yaml_event_t event;
 
-	emit_event(emit, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 0));
+	if (emit->is_plain)
+		emit_plain_document(&emit->plain);
+	else
+		emit_event(emit, &event,
+			   yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 0));
 	emit_map(emit);
 	emit_field(emit, "apiVersion", api_version);
 	emit_field(emit, "kind", kind);
@@ -169,7 +226,8 @@ void emit_document_end(struct emit *emit)
 	yaml_event_t event;
 
 	emit_map_end(emit);
-	emit_event(emit, &event, yaml_document_end_event_initialize(&event, 1));
+	if (!emit->is_plain)
+		emit_event(emit, &event, yaml_document_end_event_initialize(&event, 1));
 }
 
 void emit_field(struct emit *emit, const char *key, const char *text)
@@ -193,4 +251,30 @@ void emit_labels(struct emit *emit, const char *key, const struct label_list *la
 	for (size_t i = 0; i < labels->count; i++)
 		emit_field(emit, labels->list[i].key, labels->list[i].value);
 	emit_map_end(emit);
+}
+
+static int emit_by(struct emit *emit, void *parent, emit_write *write, const void *subject,
+		   char **ret_text)
+{
+	int r = emit_start(emit, parent);
+
+	if (r < 0)
+		return r;
+	write(emit, subject);
+	return emit_finish(emit, ret_text);
+}
+
+int emit_whole(void *parent, emit_write *write, const void *subject, char **ret_text)
+{
+	struct emit emit = {};
+
+	return emit_by(&emit, parent, write, subject, ret_text);
+}
+
+int emit_documents(void *parent, emit_write *write, const void *subject, char **ret_text)
+{
+	struct emit emit = { .is_plain = true };
+	int r = emit_by(&emit, parent, write, subject, ret_text);
+
+	return r == -ENOTSUP ? emit_whole(parent, write, subject, ret_text) : r;
 }

@@ -175,12 +175,7 @@ static void policy_write(struct emit *emit, enum affinity affinity)
 	emit_key(emit, "consistentHash");
 	emit_map(emit);
 	emit_key(emit, "useSourceIp");
-	/* The one boolean that we write. */
-	yaml_event_t event;
-	emit->is_failed |= !yaml_scalar_event_initialize(&event, NULL, NULL,
-							 (const yaml_char_t *)"true", 4, 1, 1,
-							 YAML_PLAIN_SCALAR_STYLE) ||
-			   !yaml_emitter_emit(&emit->emitter, &event);
+	emit_true(emit);
 	emit_map_end(emit);
 	emit_map_end(emit);
 	emit_map_end(emit);
@@ -345,25 +340,27 @@ static void service_write(struct emit *emit, const struct service *service)
 		virtual_service_write(emit, service);
 }
 
+static void services_write(struct emit *emit, const void *subject)
+{
+	const struct model *model = subject;
+
+	for (size_t i = 0; i < model->service_count; i++)
+		service_write(emit, &model->services[i]);
+}
+
 int model_export(void *parent, const struct model *model, char **ret_text)
 {
-	struct emit emit;
-	int r = emit_start(&emit, parent);
+	return emit_documents(parent, services_write, model, ret_text);
+}
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < model->service_count; i++)
-		service_write(&emit, &model->services[i]);
-	return emit_finish(&emit, ret_text);
+int model_export_whole(void *parent, const struct model *model, char **ret_text)
+{
+	return emit_whole(parent, services_write, model, ret_text);
 }
 
 int service_export(void *parent, const struct service *service, char **ret_text)
 {
-	struct emit emit;
-	int r = emit_start(&emit, parent);
+	const struct model model = { .services = (struct service *)service, .service_count = 1 };
 
-	if (r < 0)
-		return r;
-	service_write(&emit, service);
-	return emit_finish(&emit, ret_text);
+	return emit_documents(parent, services_write, &model, ret_text);
 }

@@ -101,18 +101,24 @@ static void drain_write(struct emit *emit, const struct drain *drain)
 	emit_document_end(emit);
 }
 
+static void inventory_write(struct emit *emit, const void *subject)
+{
+	const struct inventory *inventory = subject;
+
+	for (size_t i = 0; i < inventory->group_count; i++)
+		group_write(emit, &inventory->groups[i]);
+	for (size_t i = 0; i < inventory->workload_count; i++)
+		workload_write(emit, &inventory->workloads[i]);
+	for (size_t i = 0; i < inventory->drain_count; i++)
+		drain_write(emit, &inventory->drains[i]);
+}
+
 int inventory_export(void *parent, const struct inventory *inventory, char **ret_text)
 {
-	struct emit emit;
-	int r = emit_start(&emit, parent);
+	return emit_documents(parent, inventory_write, inventory, ret_text);
+}
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < inventory->group_count; i++)
-		group_write(&emit, &inventory->groups[i]);
-	for (size_t i = 0; i < inventory->workload_count; i++)
-		workload_write(&emit, &inventory->workloads[i]);
-	for (size_t i = 0; i < inventory->drain_count; i++)
-		drain_write(&emit, &inventory->drains[i]);
-	return emit_finish(&emit, ret_text);
+int inventory_export_whole(void *parent, const struct inventory *inventory, char **ret_text)
+{
+	return emit_whole(parent, inventory_write, inventory, ret_text);
 }

@@ -62,3 +62,10 @@ int service_export(void *parent, const struct service *service, char **ret_text)
  * (EndpointGroup, Drain), whatever they were read from. input_apply reads them back too.
  */
 int inventory_export(void *parent, const struct inventory *inventory, char **ret_text);
+
+/*
+ * The same bytes by libyaml's emitter alone, which is slower: for tests that hold the two against
+ * each other.
+ */
+int model_export_whole(void *parent, const struct model *model, char **ret_text);
+int inventory_export_whole(void *parent, const struct inventory *inventory, char **ret_text);

@@ -7,12 +7,13 @@
 
 #include "../base/cleanup.h"
 
+#define WORD_MAX 5   /* letters of "false", the longest word for a boolean or null */
 #define QUOTE_MAX 80 /* of found text that is repeated in a message */
 
 static bool is_one_of(const char *text, const char *const *words, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(text, words[i]))
+		if (*text == *words[i] && !strcmp(text, words[i]))
 			return true;
 	return false;
 }
@@ -56,6 +57,9 @@ enum scalar_type scalar_classify(const char *text)
 		"y",	"Y",	"n",	"N",
 	};
 
+	/* Most texts are longer than any of the words. */
+	if (strnlen(text, WORD_MAX + 1) > WORD_MAX)
+		return is_number(text) ? SCALAR_NUMBER : SCALAR_TEXT;
 	if (is_one_of(text, nulls, ARRAY_SIZE(nulls)))
 		return SCALAR_NULL;
 	if (is_one_of(text, booleans, ARRAY_SIZE(booleans)))
@@ -78,7 +82,7 @@ struct node *node_get(const struct node *map, const char *key)
 	if (!map || map->kind != NODE_MAP)
 		return NULL;
 	for (struct node *child = map->first; child; child = child->next)
-		if (!strcmp(child->key, key))
+		if (*child->key == *key && !strcmp(child->key, key))
 			return node_is_null(child) ? NULL : child;
 	return NULL;
 }

@@ -48,6 +48,10 @@ enum scalar_type {
 int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
 	       struct node **ret_documents);
 
+/* The same by libyaml alone, of a text without a byte order mark. */
+int yaml_parse_whole(void *parent, const struct input_text *text, struct diags *diags,
+		     struct node **ret_documents);
+
 /* Rewrites a JSON text's surrogate pairs for YAML, in a copy below `parent`. 0 or -ENOMEM. */
 int json_pairs_join(void *parent, struct input_text *text);
 

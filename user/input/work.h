@@ -14,6 +14,17 @@ struct host_claims {
 	const struct object *definition, *destination_rule, *virtual_service;
 };
 
+/* A service of the base, by the object that made it or gave it its subsets. */
+struct owner {
+	const char *namespace, *name;
+	size_t service; /* place in the model */
+};
+
+struct owner_list {
+	struct owner *list;
+	size_t count;
+};
+
 struct work {
 	struct reader reader;
 	struct object_list objects;
@@ -23,6 +34,8 @@ struct work {
 	const char *
 		*entry_hosts; /* hosts that a ServiceEntry defines, here or in the base; sorted */
 	size_t entry_host_count;
+	struct owner_list entry_owners, rule_owners; /* sorted */
+	const struct object **by_identity; /* the objects by kind, namespace and name */
 	size_t base_group_count; /* groups before that are the base's */
 	size_t group_capacity, workload_capacity, drain_capacity;
 	bool is_failed; /* out of memory */
@@ -43,6 +56,13 @@ const char *host_of_kube(void *parent, const char *name, const char *namespace);
 bool host_split(void *parent, const char *host, const char **ret_name, const char **ret_namespace);
 /* Gives every host that the objects name a service, so that no pointer moves later. */
 int hosts_prepare(struct work *work);
+
+/*
+ * owners.c: services of the base by the ServiceEntry that made them, and by their DestinationRule.
+ * Whoever asks must look whether it still holds: an object of this input may have taken over.
+ */
+int owners_prepare(struct work *work);
+struct owner_list owners_of(const struct owner_list *owners, const struct meta *meta);
 
 /* A service that is in the model for certain, and who spoke for it. */
 struct service *work_service(struct work *work, const char *host, struct host_claims **ret_claims);

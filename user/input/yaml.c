@@ -8,6 +8,7 @@
 #include <yaml.h>
 
 #include "../base/cleanup.h"
+#include "yaml_plain.h"
 
 #define BLOCK_SIZE 65536
 
@@ -414,25 +415,35 @@ static struct input_text text_without_mark(const struct input_text *text)
 	return bare;
 }
 
-int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
-	       struct node **ret_documents)
+int yaml_parse_whole(void *parent, const struct input_text *text, struct diags *diags,
+		     struct node **ret_documents)
 {
-	struct input_text bare = text_without_mark(text);
+	struct input_text whole = *text;
 	__attribute__((cleanup(parse_cleanup))) struct parse parse = {
-		.text = &bare, .diags = diags, .memory = parent,
+		.text = &whole, .diags = diags, .memory = parent,
 	};
 
-	int r = json_pairs_join(parent, &bare);
+	int r = json_pairs_join(parent, &whole);
 
 	if (r < 0 || !yaml_parser_initialize(&parse.parser))
 		return -ENOMEM;
 	/* Never guess: a text that starts like UTF-16 is refused, not read as something else. */
 	yaml_parser_set_encoding(&parse.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parse.parser, (const unsigned char *)bare.data, bare.size);
+	yaml_parser_set_input_string(&parse.parser, (const unsigned char *)whole.data, whole.size);
 
 	r = parse_events(&parse);
 	if (r < 0)
 		return r;
 	*ret_documents = parse.documents;
 	return 0;
+}
+
+int yaml_parse(void *parent, const struct input_text *text, struct diags *diags,
+	       struct node **ret_documents)
+{
+	struct input_text bare = text_without_mark(text);
+	bool is_taken;
+	int r = yaml_plain_parse(parent, &bare, &is_taken, ret_documents);
+
+	return r < 0 || is_taken ? r : yaml_parse_whole(parent, &bare, diags, ret_documents);
 }

@@ -4,15 +4,39 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <talloc.h>
+
+/* Pages of the kernel's: of millions of places a change looks at a few. */
+struct arena_pages {
+	void *bytes;
+	size_t size;
+};
+
+static int pages_free(struct arena_pages *pages)
+{
+	return munmap(pages->bytes, pages->size);
+}
 
 int arena_init(void *parent, struct arena *arena, uint32_t size, uint32_t cursor)
 {
-	arena->used = talloc_zero_array(parent, uint8_t, size);
+	struct arena_pages *pages = talloc(parent, struct arena_pages);
+
+	if (!pages)
+		return -ENOMEM;
+	pages->size = size ? size : 1;
+	pages->bytes = mmap(NULL, pages->size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (pages->bytes == MAP_FAILED) {
+		talloc_free(pages);
+		return -ENOMEM;
+	}
+	talloc_set_destructor(pages, pages_free);
+	arena->used = pages->bytes;
 	arena->size = size;
 	arena->cursor = cursor < size ? cursor : 0;
 	arena->wrapped = false;
-	return arena->used ? 0 : -ENOMEM;
+	return 0;
 }
 
 void arena_mark(struct arena *arena, uint32_t base, uint32_t count)

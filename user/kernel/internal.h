@@ -42,6 +42,7 @@ struct map {
 struct kernel {
 	char pin_dir[256];
 	struct map map[MAP_COUNT];
+	struct version_index *version_index; /* filled by the first search */
 };
 
 extern const char
@@ -152,6 +153,15 @@ int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool a
 void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep);
 /* libxdp speaks to stderr unless told not to. */
 void libxdp_hush(void);
+
+/*
+ * --- versions.c ---
+ * Notes how many connections each version has opened by now. One that cannot be counted keeps its
+ * old mark: a measurement that is off is no reason to fail a flip.
+ */
+void versions_mark(struct kernel *kernel);
+struct version_index *version_index_new(void);
+void version_index_free(struct version_index *index);
 
 /* --- index.c: bytes to number, open addressing --- */
 struct index;

@@ -84,18 +84,35 @@ static int map_open(const char *pin_dir, enum map_id id, struct map *map)
 	map->entries = info.max_entries;
 	map->key_size = info.key_size;
 	map->value_size = info.value_size;
-	if (!(info.map_flags & BPF_F_MMAPABLE))
-		return 0;
+	if (info.map_flags & BPF_F_MMAPABLE) {
+		size_t page = sysconf(_SC_PAGESIZE);
 
-	size_t page = sysconf(_SC_PAGESIZE);
-
-	map->size = ((size_t)map->entries * map->value_size + page - 1) / page * page;
-	map->data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
-	if (map->data == MAP_FAILED) {
-		map->data = NULL;
-		return -errno;
+		map->size = ((size_t)map->entries * map->value_size + page - 1) / page * page;
 	}
 	return 0;
+}
+
+/* The kernel enters every page of it at once, which for the large ones takes milliseconds. */
+static int map_mmap(struct map *map)
+{
+	void *data;
+
+	if (!map->size || map->data)
+		return 0;
+	data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	map->data = data;
+	return 0;
+}
+
+int kernel_map(struct kernel *kernel)
+{
+	int err = 0;
+
+	for (int i = 0; !err && i < MAP_COUNT; i++)
+		err = map_mmap(&kernel->map[i]);
+	return err;
 }
 
 void kernel_close(struct kernel *kernel)
@@ -108,6 +125,7 @@ void kernel_close(struct kernel *kernel)
 		if (kernel->map[i].fd >= 0)
 			close(kernel->map[i].fd);
 	}
+	version_index_free(kernel->version_index);
 	free(kernel);
 }
 
@@ -152,27 +170,47 @@ static bool layout_fits(const struct kernel *kernel)
 	return kernel->map[MAP_REVISIONS].entries == SL_PLACES;
 }
 
-int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
+static int flip_map(struct kernel *kernel)
+{
+	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS, MAP_VERSIONS };
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(needed); i++)
+		err = map_mmap(&kernel->map[needed[i]]);
+	return err;
+}
+
+static int maps_open(struct kernel *kernel)
+{
+	for (int i = 0; i < MAP_COUNT; i++) {
+		int err = map_open(kernel->pin_dir, i, &kernel->map[i]);
+
+		if (err)
+			return err;
+	}
+	return layout_fits(kernel) ? flip_map(kernel) : -EPROTO;
+}
+
+int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 {
 	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel =
 		calloc(1, sizeof(*kernel));
+	int err;
 
 	if (!kernel)
 		return -ENOMEM;
 	for (int i = 0; i < MAP_COUNT; i++)
 		kernel->map[i].fd = -1;
+	kernel->version_index = version_index_new();
+	if (!kernel->version_index)
+		return -ENOMEM;
 	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
 	if (strlen(pin_dir) >= sizeof(kernel->pin_dir))
 		return -ENAMETOOLONG;
 	strcpy(kernel->pin_dir, pin_dir);
-	for (int i = 0; i < MAP_COUNT; i++) {
-		int err = map_open(pin_dir, i, &kernel->map[i]);
-
-		if (err)
-			return err;
-	}
-	if (!layout_fits(kernel))
-		return -EPROTO;
+	err = maps_open(kernel);
+	if (err)
+		return err;
 	/* Maps that were made, and whose maker died before it was done. */
 	if (!control_of(kernel)->abi)
 		return -ENOENT;
@@ -180,6 +218,18 @@ int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
 		return -EPROTO;
 	*ret_kernel = TAKE_PTR(kernel);
 	return 0;
+}
+
+int kernel_open(const char *pin_dir, struct kernel **ret_kernel)
+{
+	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel = NULL;
+	int err = kernel_open_to_flip(pin_dir, &kernel);
+
+	if (!err)
+		err = kernel_map(kernel);
+	if (!err)
+		*ret_kernel = TAKE_PTR(kernel);
+	return err;
 }
 
 uint32_t kernel_slots(const struct kernel *kernel)
@@ -233,103 +283,34 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
 }
 
 /*
- * A version that is not counted keeps its old mark: a measurement that is off is no reason to fail
- * a flip.
- */
-static void opened_mark(struct kernel *kernel)
-{
-	struct sl_version *versions = MAPPED(kernel, MAP_VERSIONS, struct sl_version);
-	struct sl_stats stats;
-
-	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++)
-		if (versions[i].used && !kernel_stats(kernel, i, &stats))
-			versions[i].opened_before = stats.opened;
-}
-
-/*
  * Everything that the revision needs is in place before the store (release); a door reads the word
  * once a packet. The fallback follows, for the case that somebody later writes a number that is not
- * hot. To where it is already nothing flips, and the marks stay: endpoints that come and go must
- * not begin a new measurement.
+ * hot.
  */
-int kernel_flip(struct kernel *kernel, uint32_t revision)
+int kernel_switch(struct kernel *kernel, uint32_t revision)
 {
-	bool is_flip = kernel_obeyed(kernel) != revision;
-
 	if (!kernel_is_hot(kernel, revision))
 		return -ENOENT;
 	__atomic_store_n(MAPPED(kernel, MAP_ACTIVE, uint32_t), revision, __ATOMIC_RELEASE);
 	__atomic_store_n(&control_of(kernel)->fallback, revision, __ATOMIC_RELEASE);
-	if (is_flip)
-		opened_mark(kernel);
 	return 0;
+}
+
+/*
+ * To where it is already nothing flips, and the marks stay: endpoints that come and go must not
+ * begin a new measurement.
+ */
+int kernel_flip(struct kernel *kernel, uint32_t revision)
+{
+	bool is_flip = kernel_obeyed(kernel) != revision;
+	int err = kernel_switch(kernel, revision);
+
+	if (!err && is_flip)
+		versions_mark(kernel);
+	return err;
 }
 
 /* --- looking inside --- */
-
-static int percpu_sum(const struct map *map, uint32_t key, void *ret_sum)
-{
-	int cpus = libbpf_num_possible_cpus();
-	_cleanup_free_ uint64_t *values = NULL;
-	uint64_t *sum = ret_sum;
-	size_t words = map->value_size / 8;
-
-	if (cpus < 0)
-		return cpus;
-	values = calloc(cpus, map->value_size);
-	if (!values)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(map->fd, &key, values))
-		return -errno;
-	memset(sum, 0, map->value_size);
-	for (size_t i = 0; i < words * cpus; i++)
-		sum[i % words] += values[i];
-	return 0;
-}
-
-int kernel_counters(const struct kernel *kernel, struct sl_counters ret_doors[SL_DOOR_COUNT])
-{
-	for (uint32_t door = 0; door < SL_DOOR_COUNT; door++) {
-		int err = percpu_sum(&kernel->map[MAP_VERDICTS], door, &ret_doors[door]);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-int kernel_stats(const struct kernel *kernel, uint32_t version, struct sl_stats *ret_stats)
-{
-	return percpu_sum(&kernel->map[MAP_STATS], version, ret_stats);
-}
-
-uint32_t kernel_version_limit(const struct kernel *kernel)
-{
-	return kernel->map[MAP_VERSIONS].entries;
-}
-
-const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t index)
-{
-	return index < kernel_version_limit(kernel)
-		       ? MAPPED(kernel, MAP_VERSIONS, struct sl_version) + index
-		       : NULL;
-}
-
-int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index)
-{
-	char packed[SL_VERSION_KEY_MAX];
-
-	version_key_pack(key, packed);
-	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
-		const struct sl_version *version = kernel_version(kernel, i);
-
-		if (version->used && !memcmp(version->key, packed, sizeof(packed))) {
-			*ret_index = i;
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
 
 uint32_t kernel_endpoint_limit(const struct kernel *kernel)
 {

@@ -53,6 +53,12 @@ struct kernel;
  */
 int kernel_open(const char *pin_dir, struct kernel **ret_kernel);
 /*
+ * The same for who is in a hurry: of the tables only what a flip needs is mapped. Before anything
+ * else is asked of it, kernel_map has to map the rest. 0 or -errno.
+ */
+int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel);
+int kernel_map(struct kernel *kernel);
+/*
  * Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
  * pins the doors.
  */
@@ -89,9 +95,11 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
  */
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
 		 const uint8_t digest[32], struct diags *diags);
+/* THE flip: one aligned store. -ENOENT when the revision is not hot. */
+int kernel_switch(struct kernel *kernel, uint32_t revision);
 /*
- * THE flip: one aligned store. -ENOENT when the revision is not hot. Then notes how many
- * connections each version had opened, so that shares can be measured from here on.
+ * The same, and then notes how many connections each version had opened, so that shares can be
+ * measured from here on.
  */
 int kernel_flip(struct kernel *kernel, uint32_t revision);
 /*

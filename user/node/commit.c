@@ -17,7 +17,7 @@ struct commit {
 	struct diags *diags;
 	void *scratch;
 	struct model *model;	     /* copies, to become the node's */
-	struct inventory *inventory;
+	struct inventory *inventory; /* NULL: it is the node's, so nothing to write */
 	struct plan *plan;
 	char *body, *endpoints, *members;
 	uint8_t digest[STORE_DIGEST_SIZE];
@@ -50,7 +50,7 @@ static int commit_compare(struct commit *commit)
 	const struct node *node = commit->node;
 	int err = model_export(commit->scratch, commit->model, &commit->body);
 
-	if (!err)
+	if (!err && commit->inventory)
 		err = inventory_export(commit->scratch, commit->inventory, &commit->endpoints);
 	if (!err)
 		err = model_members(commit->scratch, commit->model, &commit->members);
@@ -60,8 +60,9 @@ static int commit_compare(struct commit *commit)
 	commit->result.is_new = node->active
 					? memcmp(commit->digest, node->digest, STORE_DIGEST_SIZE)
 					: commit->model->service_count > 0;
-	commit->result.members_changed = strcmp(commit->endpoints, node->endpoints) &&
-					 (*node->endpoints || !is_empty(commit->inventory));
+	commit->result.members_changed =
+		commit->inventory && strcmp(commit->endpoints, node->endpoints) &&
+		(*node->endpoints || !is_empty(commit->inventory));
 	return 0;
 }
 
@@ -80,8 +81,10 @@ static int commit_prepare(struct commit *commit, const struct model *model,
 		return -EBADMSG;
 	}
 	commit->model = model_copy(commit->scratch, model);
-	commit->inventory = inventory_copy(commit->scratch, inventory);
-	if (!commit->model || !commit->inventory)
+	/* The node's own is not looked at again: a weight change does not read who serves. */
+	if (inventory != node->inventory)
+		commit->inventory = inventory_copy(commit->scratch, inventory);
+	if (!commit->model || (!commit->inventory && inventory != node->inventory))
 		return -ENOMEM;
 	err = plan_build(commit->scratch, model, inventory, commit->diags, &commit->plan);
 	if (!err)

@@ -23,9 +23,10 @@ struct node {
 	uint8_t digest[STORE_DIGEST_SIZE]; /* of the active revision's body */
 
 	/* For this room alone. */
-	const char *body;      /* the active revision's, until it is parsed */
-	const char *endpoints; /* the inventory's text as it is on disk */
+	const char *body;      /* the active revision's; NULL when it was not read */
+	const char *endpoints; /* the inventory's text as it is on disk; NULL when it was not read */
 	const char *members;   /* the active revision's word for who may serve */
+	bool is_lazy;	       /* opened so: no body was read, and of the kernel the least is mapped */
 	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
 
@@ -111,6 +112,13 @@ int node_plan(struct node *node, void *parent, struct diags *diags, struct plan 
  * `repair` put right), each a DIAG_WARNING, or -errno.
  */
 int node_reconcile(struct node *node, bool repair, struct diags *diags);
+
+/*
+ * What differs between two revisions on disk, as model_diff says it. Only those services are read
+ * whose text is not the same in both.
+ */
+int node_summary(struct node *node, void *parent, uint32_t from, uint32_t to, struct diags *diags,
+		 char **ret_text);
 
 /*
  * What differs between two models: one line a service, as in node_result.summary; "" when

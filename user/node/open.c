@@ -25,10 +25,11 @@ static const char *kernel_trouble(int err)
 	return strerror(-err);
 }
 
-static int kernel_find(struct node *node, const char *pin_dir, enum node_mode mode,
+static int kernel_find(struct node *node, const char *pin_dir, enum node_mode mode, bool lazy,
 		       struct diags *diags)
 {
-	int err = kernel_open(pin_dir, &node->kernel);
+	int err = lazy ? kernel_open_to_flip(pin_dir, &node->kernel) :
+			 kernel_open(pin_dir, &node->kernel);
 
 	if (!err || err == -ENOENT)
 		return 0;
@@ -64,7 +65,7 @@ static int text_apply(void *parent, const char *name, const char *text, struct d
 int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
 		   struct model **ret_model)
 {
-	struct input_result result;
+	struct input_result result = { 0 };
 	char name[32];
 	int err;
 
@@ -82,10 +83,10 @@ int revision_parse(void *parent, const struct store_revision *revision, struct d
 
 int node_take(struct node *node, const struct store_revision *revision, uint32_t previous)
 {
-	char *body = talloc_strdup(node, revision->body);
+	char *body = revision->body ? talloc_strdup(node, revision->body) : NULL;
 	char *members = talloc_strdup(node, revision->members);
 
-	if (!body || !members)
+	if ((revision->body && !body) || !members)
 		return -ENOMEM;
 	node->active = revision->number;
 	node->previous = previous == revision->number ? 0 : previous;
@@ -101,10 +102,18 @@ struct candidates {
 	size_t count;
 };
 
+/* Whoever is in a hurry reads no body: what it is good for begins with node_load. */
+static int revision_find(struct node *node, void *parent, uint32_t number, struct diags *diags,
+			 struct store_revision *ret_revision)
+{
+	return node->is_lazy ? store_load_head(node->store, parent, number, diags, ret_revision) :
+			       store_load(node->store, parent, number, diags, ret_revision);
+}
+
 static int candidate_load(struct node *node, void *parent, uint32_t number, struct diags *diags,
 			  struct store_revision *ret_revision)
 {
-	int err = store_load(node->store, parent, number, diags, ret_revision);
+	int err = revision_find(node, parent, number, diags, ret_revision);
 
 	if (err == -ENOENT)
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
@@ -123,7 +132,7 @@ static int newest_load(struct node *node, void *parent, struct diags *diags,
 	if (err)
 		return err;
 	for (size_t i = 0; i < count; i++) {
-		err = store_load(node->store, parent, list[i].number, diags, ret_revision);
+		err = revision_find(node, parent, list[i].number, diags, ret_revision);
 		if (err != -ENOENT && err != -EBADMSG)
 			return err;
 	}
@@ -239,20 +248,49 @@ static int inventory_parse(struct node *node, struct diags *diags)
 	return 0;
 }
 
-int node_load(struct node *node, struct diags *diags)
+int node_load_inventory(struct node *node, struct diags *diags)
 {
-	struct store_revision revision = { .number = node->active, .body = node->body };
-	int err = 0;
+	int err = node->kernel ? kernel_map(node->kernel) : 0;
 
-	if (!node->model && node->active)
-		err = revision_parse(node, &revision, diags, &node->model);
-	else if (!node->model)
-		node->model = talloc_zero(node, struct model);
-	if (!err && !node->model)
-		err = -ENOMEM;
+	if (err)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "the tables of the data plane cannot be mapped: %s", strerror(-err));
+	if (!err && !node->endpoints)
+		err = endpoints_find(node, diags);
 	if (!err && !node->inventory)
 		err = inventory_parse(node, diags);
 	return err;
+}
+
+static int body_load(struct node *node, void *parent, struct diags *diags,
+		     struct store_revision *ret_revision)
+{
+	int err;
+
+	*ret_revision = (struct store_revision){ .number = node->active, .body = node->body };
+	if (node->body)
+		return 0;
+	err = node_revision(node, parent, node->active, diags, ret_revision);
+	if (!err)
+		node->body = talloc_strdup(node, ret_revision->body);
+	return !err && !node->body ? -ENOMEM : err;
+}
+
+int node_load(struct node *node, struct diags *diags)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct store_revision revision;
+	int err = scratch ? 0 : -ENOMEM;
+
+	if (!err && !node->model && node->active)
+		err = body_load(node, scratch, diags, &revision);
+	if (!err && !node->model && node->active)
+		err = revision_parse(node, &revision, diags, &node->model);
+	else if (!err && !node->model)
+		node->model = talloc_zero(node, struct model);
+	if (!err && !node->model)
+		err = -ENOMEM;
+	return err ? err : node_load_inventory(node, diags);
 }
 
 static int node_fill(struct node *node, const struct node_options *options, enum node_mode mode,
@@ -262,14 +300,13 @@ static int node_fill(struct node *node, const struct node_options *options, enum
 	unsigned timeout_ms = options->timeout_ms ? options->timeout_ms : NODE_TIMEOUT_MS;
 	int err = store_open(node, options->state_dir, mode == NODE_WRITE, diags, &node->store);
 
+	node->is_lazy = options->lazy;
 	if (!err && mode == NODE_WRITE)
 		err = store_lock(node->store, timeout_ms, command, diags);
 	if (!err)
-		err = kernel_find(node, options->pin_dir, mode, diags);
+		err = kernel_find(node, options->pin_dir, mode, options->lazy, diags);
 	if (!err)
 		err = active_find(node, mode, diags);
-	if (!err)
-		err = endpoints_find(node, diags);
 	if (!err && !options->lazy)
 		err = node_load(node, diags);
 	return err;

@@ -16,6 +16,9 @@ int node_take(struct node *node, const struct store_revision *revision, uint32_t
 int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
 		   struct model **ret_model);
 
+/* The inventory's half of node_load: who serves, without the rules. The kernel is mapped whole. */
+int node_load_inventory(struct node *node, struct diags *diags);
+
 /* Loads a revision and says so in diags when it is not there or damaged. */
 int node_revision(struct node *node, void *parent, uint32_t number, struct diags *diags,
 		  struct store_revision *ret_revision);

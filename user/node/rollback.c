@@ -34,7 +34,7 @@ static void hot_members(struct node *node, const struct store_revision *revision
 
 	if (*revision->members && node->members && !strcmp(revision->members, node->members))
 		return;
-	err = scratch && quiet ? node_load(node, quiet) : -ENOMEM;
+	err = scratch && quiet ? node_load_inventory(node, quiet) : -ENOMEM;
 	if (!err && node->has_lost_endpoints)
 		err = -EBADMSG;
 	if (!err)
@@ -52,7 +52,7 @@ static int cold_write(struct node *node, const struct store_revision *revision,
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct plan *plan;
-	int err = scratch ? node_load(node, diags) : -ENOMEM;
+	int err = scratch ? node_load_inventory(node, diags) : -ENOMEM;
 
 	if (!err && node->has_lost_endpoints)
 		return lost_complain(diags, revision->number);

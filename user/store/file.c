@@ -131,6 +131,14 @@ int file_place(int dir, const char *name)
 	return err;
 }
 
+void file_unstage(int dir, const char *name)
+{
+	char aside[NAME_MAX + 1];
+
+	if (!aside_name(name, aside))
+		unlinkat(dir, aside, 0);
+}
+
 int file_write(int dir, const char *name, const struct iovec *parts, int part_count)
 {
 	int err = file_stage(dir, name, parts, part_count);

@@ -19,6 +19,8 @@ int file_write(int dir, const char *name, const struct iovec *parts, int part_co
  */
 int file_stage(int dir, const char *name, const struct iovec *parts, int part_count);
 int file_place(int dir, const char *name);
+/* What was staged will not be placed. */
+void file_unstage(int dir, const char *name);
 
 /* Removes what a writer that died left behind. Only under the lock. */
 void file_remove_leftovers(int dir);

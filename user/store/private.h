@@ -23,6 +23,8 @@ int store_check_locked(const struct store *store);
 
 /* Writes the pointer aside: store_set_active with the same numbers then only puts it in place. */
 int store_stage_active(struct store *store, uint32_t active, uint32_t previous);
+/* Takes it back, when it names that revision. */
+void store_unstage_active(struct store *store, uint32_t active);
 
 /* Says in diags why a file of the folder could not be read or written; gives `err` back. */
 int store_complain(const struct store *store, struct diags *diags, const char *name, int err,

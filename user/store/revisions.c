@@ -124,6 +124,12 @@ int store_load(struct store *store, void *parent, uint32_t number, struct diags 
 	return revision_read(store, parent, number, true, diags, ret_revision);
 }
 
+int store_load_head(struct store *store, void *parent, uint32_t number, struct diags *diags,
+		    struct store_revision *ret_revision)
+{
+	return revision_read(store, parent, number, false, diags, ret_revision);
+}
+
 int store_list(struct store *store, void *parent, struct diags *diags,
 	       struct store_revision **ret_list, size_t *ret_count)
 {
@@ -237,6 +243,8 @@ int store_remove(struct store *store, uint32_t number)
 
 	if (err)
 		return err;
+	/* The pointer to it was written aside together with it. */
+	store_unstage_active(store, number);
 	revision_name(number, name);
 	return unlinkat(store->revisions, name, 0) || fsync(store->revisions) ? -errno : 0;
 }

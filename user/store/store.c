@@ -242,6 +242,14 @@ int store_stage_active(struct store *store, uint32_t active, uint32_t previous)
 	return err;
 }
 
+void store_unstage_active(struct store *store, uint32_t active)
+{
+	if (store->staged_active != active)
+		return;
+	file_unstage(store->dir, ACTIVE_FILE);
+	store->staged_active = 0;
+}
+
 int store_set_active(struct store *store, uint32_t active, uint32_t previous)
 {
 	bool is_staged =

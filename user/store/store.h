@@ -86,6 +86,9 @@ int store_list(struct store *store, void *parent, struct diags *diags,
 /* -ENOENT; -EBADMSG when the digest does not fit: the file is then set aside and named in diags. */
 int store_load(struct store *store, void *parent, uint32_t number, struct diags *diags,
 	       struct store_revision *ret_revision);
+/* The same without the body, as a listing has it: only its size is checked. */
+int store_load_head(struct store *store, void *parent, uint32_t number, struct diags *diags,
+		    struct store_revision *ret_revision);
 /*
  * Digest and number are filled in: one more than the highest that was ever seen here, and at
  * least the number given (the kernel may know higher ones than the disk). Keeps the newest
