@@ -263,12 +263,15 @@ static struct kernel_flow connection_open(struct bench *bench, uint32_t version,
 static void flows_age(struct bench *bench)
 {
 	const struct sl_control *control = control_of(bench->kernel);
-	struct sl_way *ways = MAPPED(bench->kernel, MAP_FLOWS, struct sl_way);
+	struct ways ways;
 	uint16_t units = 120000000000ull / ((uint64_t)control->tick_ns << control->seen_shift) + 1;
 
-	for (size_t i = 0; i < bench->kernel->map[MAP_FLOWS].entries * SL_WAYS; i++)
-		if (ways[i].tag > SL_WAY_TAKEN)
-			ways[i].word = way_seen_set(ways[i].word, way_seen(ways[i].word) - units);
+	assert_int_equal(ways_map(bench->kernel, &ways), 0);
+	for (size_t i = 0; i < ways.count; i++)
+		if (ways.at[i].tag > SL_WAY_TAKEN)
+			ways.at[i].word = way_seen_set(ways.at[i].word,
+						       way_seen(ways.at[i].word) - units);
+	ways_unmap(&ways);
 }
 
 static void sweep(struct bench *bench)

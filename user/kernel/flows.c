@@ -10,11 +10,12 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define CLOSED_KEEP_NS 60000000000ull /* as long as a FIN may still be repeated */
 
-/* --- the table, seen through this process's mapping of it --- */
+/* --- the table, seen through a mapping of it --- */
 
 struct clock {
 	uint64_t unit_ns;
@@ -44,15 +45,24 @@ static uint16_t units_of(const struct clock *clock, uint64_t ns)
 	return units < WAY_AGE_MAX ? units : WAY_AGE_MAX;
 }
 
-static size_t way_count(const struct kernel *kernel)
+int ways_map(const struct kernel *kernel, struct ways *ret_ways)
 {
-	return (size_t)kernel->map[MAP_FLOWS].entries * SL_WAYS;
+	const struct map *map = &kernel->map[MAP_FLOWS];
+	void *data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	*ret_ways = (struct ways){ data, (size_t)map->entries * SL_WAYS, map->size };
+	return 0;
 }
 
-static struct sl_way *way_at(const struct kernel *kernel, size_t at)
+void ways_unmap(struct ways *ways)
 {
-	return MAPPED(kernel, MAP_FLOWS, struct sl_way) + at;
+	if (ways->at)
+		munmap(ways->at, ways->size);
+	*ways = (struct ways){};
 }
+#define _cleanup_ways_ __attribute__((cleanup(ways_unmap)))
 
 /* Reads a way as the doors do. False: it holds no flow, or is just being given to another. */
 static bool way_read(struct sl_way *way, struct sl_way *ret_way)
@@ -73,10 +83,13 @@ static uint32_t way_version(const struct kernel *kernel, uint64_t word)
 
 uint32_t ways_used(const struct kernel *kernel)
 {
+	_cleanup_ways_ struct ways ways = {};
 	uint32_t used = 0;
 
-	for (size_t i = 0; i < way_count(kernel); i++)
-		used += way_at(kernel, i)->tag > SL_WAY_TAKEN;
+	if (ways_map(kernel, &ways))
+		return 0;
+	for (size_t i = 0; i < ways.count; i++)
+		used += ways.at[i].tag > SL_WAY_TAKEN;
 	return used;
 }
 
@@ -102,12 +115,16 @@ static uint64_t connection_tag(const struct kernel *kernel,
 static bool bucket_read(const struct kernel *kernel, uint32_t home, uint64_t tag,
 			struct sl_way *ret_way)
 {
-	struct sl_bucket *bucket = MAPPED(kernel, MAP_FLOWS, struct sl_bucket) +
-				   (home & (kernel->map[MAP_FLOWS].entries - 1));
+	uint32_t at = home & (kernel->map[MAP_FLOWS].entries - 1);
+	struct sl_bucket bucket;
 
-	for (uint32_t i = 0; i < SL_WAYS; i++)
-		if (way_read(&bucket->way[i], ret_way) && ret_way->tag == tag)
+	if (bpf_map_lookup_elem(kernel->map[MAP_FLOWS].fd, &at, &bucket))
+		return false;
+	for (uint32_t i = 0; i < SL_WAYS; i++) {
+		*ret_way = bucket.way[i];
+		if (ret_way->tag == tag)
 			return true;
+	}
 	return false;
 }
 
@@ -142,15 +159,19 @@ static bool is_live(uint64_t word, const struct clock *clock)
 
 int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, uint32_t limit)
 {
+	_cleanup_ways_ struct ways ways = {};
 	struct clock clock;
 	struct sl_way way;
+	int err = ways_map(kernel, &ways);
 
+	if (err)
+		return err;
 	clock_now(kernel, &clock);
 	memset(ret_counts, 0, limit * sizeof(*ret_counts));
-	for (size_t i = 0; i < way_count(kernel); i++) {
+	for (size_t i = 0; i < ways.count; i++) {
 		uint32_t version;
 
-		if (!way_read(way_at(kernel, i), &way) || way.word & SL_FLOW_REPLY)
+		if (!way_read(&ways.at[i], &way) || way.word & SL_FLOW_REPLY)
 			continue;
 		version = way_version(kernel, way.word);
 		if (version < limit && is_live(way.word, &clock))
@@ -204,10 +225,10 @@ static void word_name(struct sweep *sweep, uint64_t word)
 		sweep->vip_named[way_vip(word)] = 1;
 }
 
-static void sweep_flows(struct sweep *sweep)
+static void sweep_flows(struct sweep *sweep, const struct ways *ways)
 {
-	for (size_t i = 0; i < way_count(sweep->kernel); i++) {
-		struct sl_way *way = way_at(sweep->kernel, i), read;
+	for (size_t i = 0; i < ways->count; i++) {
+		struct sl_way *way = &ways->at[i], read;
 
 		if (__atomic_load_n(&way->tag, __ATOMIC_ACQUIRE) == SL_WAY_EMPTY)
 			continue;
@@ -367,6 +388,7 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 	_cleanup_free_ uint8_t *endpoint_named = calloc(sweep.endpoints, 1);
 	_cleanup_free_ uint8_t *version_named = calloc(sweep.versions, 1);
 	_cleanup_free_ uint8_t *vip_named = calloc(sweep.vips, 1);
+	_cleanup_ways_ struct ways ways = {};
 	int err;
 
 	if (!endpoint_named || !version_named || !vip_named)
@@ -382,9 +404,11 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 	err = kernel_grace();
 	if (!err)
 		err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);
+	if (!err)
+		err = ways_map(kernel, &ways);
 	if (err)
 		return err;
-	sweep_flows(&sweep);
+	sweep_flows(&sweep, &ways);
 	places_free(&sweep);
 	return known_write(kernel);
 }

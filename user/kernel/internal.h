@@ -102,6 +102,13 @@ void door_keys(const __u64 seed[2], struct way_keys *ret_keys);
 /* Whether `known` has the bit of an address and port; and setting it. */
 bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port);
 void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
+/* The flow table, mapped for as long as it is read. 0 or -errno. */
+struct ways {
+	struct sl_way *at;
+	size_t count, size;
+};
+int ways_map(const struct kernel *kernel, struct ways *ret_ways);
+void ways_unmap(struct ways *ways);
 /* Ways of the flow table that hold a flow. */
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */
