@@ -6,14 +6,18 @@
 #pragma once
 #include "classify.h"
 
-/* Adds flags to the tag's way. Returns the flags before and, above them, 1; 0 when it has none. */
+/*
+ * Adds flags to the tag's way, if it is of the same connection as `word`: the other half of one may
+ * be lost, and its tuple another's by now. Returns the flags before and, above them, 1; 0 when it
+ * has none.
+ */
 #define WAS_THERE (1u << 8)
-__noinline int way_flag(__u64 tag, __u32 home, __u8 add)
+__noinline int way_flag(__u64 tag, __u32 home, __u64 word, __u8 add)
 {
 	struct hit hit = {};
 
 	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
-		if (!flow_hit(tag, home, &hit))
+		if (!flow_hit(tag, home, &hit) || (hit.word ^ word) >> WAY_VIP_AT)
 			return 0;
 		if (__sync_val_compare_and_swap(&hit.way->word, hit.word, hit.word | add) ==
 		    hit.word)
@@ -76,20 +80,20 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
 	if (!add || !stats)
 		return 0;
 
-	old = way_flag(opener, home, add);
+	old = way_flag(opener, home, word, add);
 	if (!old)
 		return 0;
 	if (!from_client && !(old & SL_FLOW_ANSWERED)) {
-		way_flag(tag, home, SL_FLOW_ANSWERED);
+		way_flag(tag, home, word, SL_FLOW_ANSWERED);
 		if (!(old & SL_FLOW_ADOPTED) &&
 		    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 			open_end(opener, stats);
 	}
 	if (((old | add) & both) != both)
 		return 0;
-	if (way_flag(opener, home, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
+	if (way_flag(opener, home, word, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
 		return 0;
-	way_flag(from_client ? other : tag, home, SL_FLOW_CLOSED);
+	way_flag(from_client ? other : tag, home, word, SL_FLOW_CLOSED);
 	if (!(old & SL_FLOW_ADOPTED))
 		stats->closed++;
 	if (!from_client && pkt->tcp_flags & TCP_RST)
@@ -122,8 +126,9 @@ __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 	}
 	if (is_reply)
 		return 0;
-	return flow_put(tag, home, way_seen_set(word, now) | SL_FLOW_REPLY, flow_tag_of(pkt)) !=
-	       PUT_FULL;
+	/* The packet that puts it back may be the one that closed the flow. */
+	word = way_seen_set(word | (hit.word & SL_FLOW_CLOSED), now) | SL_FLOW_REPLY;
+	return flow_put(tag, home, word, flow_tag_of(pkt)) != PUT_FULL;
 }
 
 /*

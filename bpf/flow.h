@@ -17,7 +17,8 @@
 #define WORTH_OWN 1u           /* 0: empty */
 #define WORTH_OVER (1u << 16) /* plus how recent */
 #define WORTH_LIVE (2u << 16)
-#define WORTH_ANSWERED (3u << 16)
+#define WORTH_ONE_WAY (3u << 16) /* UDP that nobody has to answer: logs, metrics */
+#define WORTH_ANSWERED (4u << 16)
 #define WORTH_TAKEN 0xffffffffu
 
 /* A way as it was found. */
@@ -177,7 +178,8 @@ static __always_inline int flow_is_over(__u64 word, __u16 now)
 
 /*
  * Who gives way to a new flow: empty first, then those that have ended, then those that nobody has
- * answered (in a flood, the flood's own), then the one that has been silent longest. Less is worse.
+ * answered (in a flood, the flood's own; TCP before UDP), then the one that has been silent longest.
+ * Less is worse.
  */
 static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
 {
@@ -189,7 +191,9 @@ static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
 		return WORTH_TAKEN;
 	if (flow_is_over(word, now))
 		return WORTH_OVER | silent;
-	return (word & SL_FLOW_ANSWERED ? WORTH_ANSWERED : WORTH_LIVE) | silent;
+	if (word & SL_FLOW_ANSWERED)
+		return WORTH_ANSWERED | silent;
+	return (word & SL_FLOW_UDP ? WORTH_ONE_WAY : WORTH_LIVE) | silent;
 }
 
 /*
@@ -260,12 +264,14 @@ __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion)
 
 	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
 		__u64 place = flow_place(home, tag, companion, way_seen(word)), second, *spilled;
-		__u32 bucket = home;
+		__u32 bucket = home, worth = place >> 32;
 
-		if (place >> 32 >= WORTH_ANSWERED) {
+		/* Also with room in the first: a tag in both would come back when one is gone. */
+		if (worth >= WORTH_ONE_WAY || (worth != WORTH_OWN && flow_has_spilled(home))) {
 			second = flow_place(tag, tag, companion, way_seen(word));
 			spilled = spilled_word(home);
-			if (spilled && second >> 32 < place >> 32) {
+			if (spilled && (second >> 32 == WORTH_OWN ||
+					(worth >= WORTH_ONE_WAY && second >> 32 < worth))) {
 				/* The bit first: no way must be where nobody looks for it. */
 				__sync_fetch_and_or(spilled,
 						    1ull << (home & settings.flow_mask & 63));
