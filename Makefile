@@ -101,10 +101,12 @@ install: all
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 PROG_TESTS := $(patsubst tests/prog/%.c,$(B)/tests/prog/%,$(wildcard tests/prog/test_*.c))
 
-$(B)/tests/unit/%: tests/unit/%.c $(B)/libsluice-san.a
+# The coverage's build has no second library.
+UNIT_LIB := $(B)/libsluice-san.a
+$(B)/tests/unit/%: tests/unit/%.c $(UNIT_LIB)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out -O2,$(ALL_CFLAGS)) $(SAN) -o $@ $< $(B)/libsluice-san.a $(LIBS) -lcmocka
+	$(Q)$(CC) $(filter-out -O2,$(ALL_CFLAGS)) $(SAN) -o $@ $< $(UNIT_LIB) $(LIBS) -lcmocka
 # Somebody else's XDP program, beside which ours is put.
 $(B)/tests/prog/other.bpf.o: tests/prog/other.bpf.c
 	$(call say,BPF,$@)
@@ -151,10 +153,40 @@ check:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory check-root
 check-root: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
-	$(Q)scripts/rooms.sh
-	$(Q)tests/run.sh unit prog net crash fuzz
+	$(Q)BUILD=$(abspath $(B)) tests/run.sh static unit prog net crash fuzz coverage
 unit: unit-tests
-	$(Q)tests/run.sh unit
+	$(Q)BUILD=$(abspath $(B)) tests/run.sh unit
+
+# --- what reads the source: tests/static has the rows ---
+.PHONY: static skeletons objects check-compilers check-gcc check-clang
+static: all
+	$(Q)BUILD=$(abspath $(B)) tests/run.sh static
+BENCH_SKELS := $(patsubst tests/bench/%.bpf.c,$(B)/bench/%.skel.h,$(wildcard tests/bench/*.bpf.c))
+PROG_SKELS := $(patsubst tests/prog/%.bpf.c,$(B)/tests/prog/%.skel.h,$(wildcard tests/prog/*.bpf.c))
+skeletons: $(SKELS) $(BENCH_SKELS) $(PROG_SKELS)
+UNCHECKED := $(shell awk '$$1 == "clang" { print $$2 }' scripts/style.exceptions)
+objects: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c $(UNCHECKED),$(wildcard user/*/*.c tests/*/*.c)))
+$(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))): | $(BENCH_SKELS)
+PROG_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c,$(wildcard tests/prog/*.c)))
+$(PROG_OBJ): ALL_CFLAGS += -I$(B)/tests/prog
+$(PROG_OBJ): | $(PROG_SKELS)
+# A build in the other compiler's folder, unless that is the one that $(B) is built with.
+compiler_folder = $(if $(filter $(1),$(notdir $(CC))),$(B),$(B)/$(1))
+check-gcc:
+	$(Q)$(MAKE) --no-print-directory CC=gcc B=$(call compiler_folder,gcc) objects
+check-clang:
+	$(Q)$(MAKE) --no-print-directory CC=$(CLANG) B=$(call compiler_folder,clang) objects
+check-compilers: check-gcc check-clang
+
+# Counters live in mapped files, so that a process that is killed has counted too.
+COVERAGE_FLAGS := -O1 -g -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation \
+	-Wno-unused-command-line-argument
+.PHONY: coverage coverage-build
+coverage:
+	$(Q)BUILD=$(abspath $(B)) tests/run.sh coverage
+coverage-build:
+	$(Q)$(MAKE) --no-print-directory CC=$(CLANG) B=$(B)/cov CFLAGS="$(COVERAGE_FLAGS)" SAN= WARN=-w \
+		UNIT_LIB=$(B)/cov/libsluice.a all unit-tests prog-tests net-tools crash-tools
 
 # The same tests on stock kernels: make check-vm, make check-vm KERNEL=6.1. vm-test/run.sh --help has the settings.
 $(B)/vm-test/verify: vm-test/verify.c

@@ -390,4 +390,5 @@ if [ $broken != 0 ]; then
 	echo "${red}Promises broken: $broken.$plain"
 	exit 1
 fi
-echo "${green}Every promise kept:$plain shares within 3 standard deviations, no error, no connection moved or reset. ${SECONDS} s."
+echo "${green}Every promise kept:$plain shares within 3 standard deviations, no error, no connection moved or reset." \
+	"${SECONDS} s."

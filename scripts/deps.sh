@@ -19,7 +19,7 @@ group_packages() {
 	# netbase: wrk asks /etc/services what http is
 	check) group_packages build
 		group_packages demo
-		echo libcmocka-dev libclang-rt-dev clang-format shellcheck python3 iperf3 nftables \
+		echo libcmocka-dev libclang-rt-dev clang-format clang-tidy cppcheck shellcheck python3 iperf3 nftables \
 			conntrack tcpdump socat iputils-ping wrk netbase git ;;
 	vm) group_packages check
 		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils gpgv curl ;;

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs the tests of the levels that are named, all when none is, and ends with "N passed, N failed, N skipped".
+#   static tests/static/test_*.sh  what reads the source: style, compilers, clang-tidy, cppcheck; no root
 #   unit  build/tests/unit/*      no root, with sanitizers
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
 #   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
+#   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
@@ -33,9 +35,9 @@ built() { # LEVEL
 tests_of() { # LEVEL
 	case $1 in
 	unit | prog) built "$1" ;;
-	net | crash | fuzz) find "$here/$1" -name 'test_*.sh' | sort ;;
+	static | net | crash | fuzz | coverage) find "$here/$1" -name 'test_*.sh' | sort ;;
 	*)
-		echo "tests/run.sh: unknown level \"$1\"; there are unit, prog, net, crash and fuzz" >&2
+		echo "tests/run.sh: unknown level \"$1\"; there are static, unit, prog, net, crash, fuzz and coverage" >&2
 		exit 2
 		;;
 	esac
@@ -99,7 +101,7 @@ report() {
 	echo
 }
 
-[ $# -gt 0 ] || set -- unit prog net crash fuzz
+[ $# -gt 0 ] || set -- static unit prog net crash fuzz coverage
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }

@@ -157,7 +157,9 @@ static double haproxy_all(struct bench_world *world)
 
 /* --- rows --- */
 
-enum { SLOW = 1 };
+enum {
+	SLOW = 1
+};
 
 static struct {
 	enum world_kind kind;
@@ -167,61 +169,94 @@ static struct {
 	double unit_us;
 	struct bench_row row;
 } rows[] = {
-#define US 1, { .unit = "us",
-#define MS 1000, { .unit = "ms",
-#define ROW(name, words) .id = name, .sentence = words }
-	{ WORLD_SLUICE, 1, 0, flip_store, US ROW("flip/store",
-	  "in process: the one store that makes another hot revision active, and its check") },
-	{ WORLD_SLUICE, 1, 0, flip_table, US ROW("flip/table",
-	  "in process: a table of 16,384 slots laid out, written, and a flip") },
-	{ WORLD_SLUICE, 1, 0, flip_call, US ROW("flip/call/1",
-	  "in process: the flip, then the counters of each version noted, 1 service") },
-	{ WORLD_SLUICE, 1000, 0, flip_call, US ROW("flip/call/1000",
-	  "in process: the flip, then the counters of each version noted, 1,000 services") },
-#define EXIT_ROWS(count, text, when) \
-	{ WORLD_SLUICE, count, when, weight_exit, MS ROW("weight/exit/" #count, \
-	  "sluice weight on one of " text ", start to exit") }, \
-	{ WORLD_SLUICE, count, when, rollback_exit, MS ROW("rollback/exit/" #count, \
-	  "sluice rollback, " text ", start to exit") }
-#define SEEN_ROWS(count, text, when) \
-	{ WORLD_SLUICE, count, when, weight_seen, MS ROW("weight/seen/" #count, \
-	  "sluice weight on one of " text ", start to new connections on the new split") }, \
-	{ WORLD_SLUICE, count, when, rollback_seen, MS ROW("rollback/seen/" #count, \
-	  "sluice rollback, " text ", start to new connections on the split of before") }
+#define US                                                                                         \
+	1,                                                                                         \
+	{                                                                                          \
+		.unit = "us",
+#define MS                                                                                         \
+	1000,                                                                                      \
+	{                                                                                          \
+		.unit = "ms",
+#define ROW(name, words)                                                                           \
+	.id = name, .sentence = words                                                              \
+	}
+	{ WORLD_SLUICE, 1, 0, flip_store,
+	  US ROW("flip/store", "in process: the one store that makes another hot revision active, "
+			       "and its check") },
+	{ WORLD_SLUICE, 1, 0, flip_table,
+	  US ROW("flip/table",
+		 "in process: a table of 16,384 slots laid out, written, and a flip") },
+	{ WORLD_SLUICE, 1, 0, flip_call,
+	  US ROW("flip/call/1",
+		 "in process: the flip, then the counters of each version noted, 1 service") },
+	{ WORLD_SLUICE, 1000, 0, flip_call,
+	  US ROW("flip/call/1000",
+		 "in process: the flip, then the counters of each version noted, 1,000 services") },
+#define EXIT_ROWS(count, text, when)                                                               \
+	{ WORLD_SLUICE, count, when, weight_exit,                                                  \
+	  MS ROW("weight/exit/" #count, "sluice weight on one of " text ", start to exit") },      \
+	{                                                                                          \
+		WORLD_SLUICE, count, when, rollback_exit,                                          \
+			MS ROW("rollback/exit/" #count,                                            \
+			       "sluice rollback, " text ", start to exit")                         \
+	}
+#define SEEN_ROWS(count, text, when)                                                               \
+	{ WORLD_SLUICE, count, when, weight_seen,                                                  \
+	  MS ROW("weight/seen/" #count,                                                            \
+		 "sluice weight on one of " text ", start to new connections on the new split") }, \
+	{                                                                                          \
+		WORLD_SLUICE, count, when, rollback_seen,                                          \
+			MS ROW("rollback/seen/" #count,                                            \
+			       "sluice rollback, " text                                            \
+			       ", start to new connections on the split of before")                \
+	}
 	EXIT_ROWS(1, "1 service", 0),
 	SEEN_ROWS(1, "1 service", 0),
 	EXIT_ROWS(1000, "1,000 services", 0),
 	SEEN_ROWS(1000, "1,000 services", 0),
 	EXIT_ROWS(10000, "10,000 services", SLOW),
-	{ WORLD_SLUICE, 1000, 0, endpoint_add, MS ROW("endpoint/1000",
-	  "sluice endpoint add to one of 1,000 services, start to exit") },
-	{ WORLD_SLUICE, 1, 0, start_adopt, MS ROW("start/adopt/1",
-	  "sluiced after kill -9, start to ready: programs loaded anew, maps adopted, kernel "
-	  "compared with disk, 1 service") },
-	{ WORLD_SLUICE, 1000, 0, start_adopt, MS ROW("start/adopt/1000",
-	  "sluiced after kill -9, start to ready, 1,000 services") },
-#define REPLACE_ROWS(count, text, when) \
-	{ WORLD_SLUICE, count, when, apply_all, MS ROW("apply/" #count, \
-	  "sluice apply of " text ", each with another split: 2 versions, 4 endpoints") }, \
-	{ WORLD_NFT_DNAT, count, when, nft_replace, MS ROW("nft/dnat/" #count, \
-	  "nft -f, atomic replacement: a rule to one endpoint for each of " text ", no split") }, \
-	{ WORLD_NFT_RULE, count, when, nft_replace, MS ROW("nft/rule/" #count, \
-	  "nft -f, atomic replacement of " text ": a rule an endpoint with its share") }, \
-	{ WORLD_NFT_MAP, count, when, nft_replace, MS ROW("nft/map/" #count, \
-	  "nft -f, atomic replacement of " text ": a map to a chain a service with the split") }, \
-	{ WORLD_NFT_MAP, count, when, nft_weight, MS ROW("nft/weight/" #count, \
-	  "nft -f, another split for one of " text " in the form with the map") }, \
-	{ WORLD_HAPROXY, count, when, haproxy_one, MS ROW("haproxy/weight/" #count, \
-	  "HAProxy, set server weight by its socket, one of " text) }, \
-	{ WORLD_HAPROXY, count, when, haproxy_all, MS ROW("haproxy/weights/" #count, \
-	  "HAProxy, set server weight by its socket, one server of each of " text) }
+	{ WORLD_SLUICE, 1000, 0, endpoint_add,
+	  MS ROW("endpoint/1000", "sluice endpoint add to one of 1,000 services, start to exit") },
+	{ WORLD_SLUICE, 1, 0, start_adopt,
+	  MS ROW("start/adopt/1", "sluiced after kill -9, start to ready: programs loaded anew, "
+				  "maps adopted, kernel "
+				  "compared with disk, 1 service") },
+	{ WORLD_SLUICE, 1000, 0, start_adopt,
+	  MS ROW("start/adopt/1000", "sluiced after kill -9, start to ready, 1,000 services") },
+#define REPLACE_ROWS(count, text, when)                                                            \
+	{ WORLD_SLUICE, count, when, apply_all,                                                    \
+	  MS ROW("apply/" #count,                                                                  \
+		 "sluice apply of " text ", each with another split: 2 versions, 4 endpoints") },  \
+		{ WORLD_NFT_DNAT, count, when, nft_replace,                                        \
+		  MS ROW("nft/dnat/" #count,                                                       \
+			 "nft -f, atomic replacement: a rule to one endpoint for each of " text    \
+			 ", no split") },                                                          \
+		{ WORLD_NFT_RULE, count, when, nft_replace,                                        \
+		  MS ROW("nft/rule/" #count, "nft -f, atomic replacement of " text                 \
+					     ": a rule an endpoint with its share") },             \
+		{ WORLD_NFT_MAP, count, when, nft_replace,                                         \
+		  MS ROW("nft/map/" #count, "nft -f, atomic replacement of " text                  \
+					    ": a map to a chain a service with the split") },      \
+		{ WORLD_NFT_MAP, count, when, nft_weight,                                          \
+		  MS ROW("nft/weight/" #count,                                                     \
+			 "nft -f, another split for one of " text " in the form with the map") },  \
+		{ WORLD_HAPROXY, count, when, haproxy_one,                                         \
+		  MS ROW("haproxy/weight/" #count,                                                 \
+			 "HAProxy, set server weight by its socket, one of " text) },              \
+	{                                                                                          \
+		WORLD_HAPROXY, count, when, haproxy_all,                                           \
+			MS ROW("haproxy/weights/" #count, "HAProxy, set server weight by its "     \
+							  "socket, one server of each of " text)   \
+	}
 	REPLACE_ROWS(10, "10 services", 0),
 	REPLACE_ROWS(1000, "1,000 services", 0),
 	REPLACE_ROWS(10000, "10,000 services", SLOW),
-	{ WORLD_HAPROXY, 1000, 0, haproxy_start, MS ROW("haproxy/start/1000",
-	  "HAProxy -D with 1,000 services, start to its parent's exit: it listens") },
-	{ WORLD_HAPROXY, 1000, 0, haproxy_reload, MS ROW("haproxy/reload/1000",
-	  "HAProxy -D -sf with 1,000 services: a second one takes the sockets over") },
+	{ WORLD_HAPROXY, 1000, 0, haproxy_start,
+	  MS ROW("haproxy/start/1000",
+		 "HAProxy -D with 1,000 services, start to its parent's exit: it listens") },
+	{ WORLD_HAPROXY, 1000, 0, haproxy_reload,
+	  MS ROW("haproxy/reload/1000",
+		 "HAProxy -D -sf with 1,000 services: a second one takes the sockets over") },
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -271,12 +306,12 @@ static json_t *skipped_json(void)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ROWS; i++) {
-		const char *why = is_chosen(i) && !rows[i].row.count ?
-					  world_lacks(rows[i].kind) : NULL;
+		const char *why =
+			is_chosen(i) && !rows[i].row.count ? world_lacks(rows[i].kind) : NULL;
 
 		if (why)
-			json_array_append_new(list, json_pack("{s:s, s:s}", "id", rows[i].row.id,
-							      "why", why));
+			json_array_append_new(
+				list, json_pack("{s:s, s:s}", "id", rows[i].row.id, "why", why));
 	}
 	return list;
 }
@@ -294,18 +329,21 @@ static void results_write(double began_us)
 
 static void usage_print(FILE *out)
 {
-	fprintf(out, "Usage: control [-n ROUNDS] [-o FILE] [-q|--quick] [-p PREFIX]\n"
-		     "How long a change takes: Sluice, nftables, HAProxy. Root.\n"
-		     "  -n  rounds, 1 to %d (7; quick: 3)\n"
-		     "  -o  where the JSON goes (build/bench/control.json)\n"
-		     "  -q  without the rows of 10,000 services\n"
-		     "  -p  only rows whose id begins so\n", ROUNDS_MAX);
+	fprintf(out,
+		"Usage: control [-n ROUNDS] [-o FILE] [-q|--quick] [-p PREFIX]\n"
+		"How long a change takes: Sluice, nftables, HAProxy. Root.\n"
+		"  -n  rounds, 1 to %d (7; quick: 3)\n"
+		"  -o  where the JSON goes (build/bench/control.json)\n"
+		"  -q  without the rows of 10,000 services\n"
+		"  -p  only rows whose id begins so\n",
+		ROUNDS_MAX);
 }
 
 static void options_parse(int argc, char **argv)
 {
 	static const struct option table[] = { { "quick", no_argument, NULL, 'q' },
-					       { "help", no_argument, NULL, 'h' }, {} };
+					       { "help", no_argument, NULL, 'h' },
+					       {} };
 	int option, rounds = 0;
 
 	while ((option = getopt_long(argc, argv, "n:o:p:qh", table, NULL)) != -1) {

@@ -580,7 +580,7 @@ static void options_parse(int argc, char **argv)
 	}
 	if (optind == argc && options.changes)
 		return;
-	fprintf(stderr, "fidelity: CHANGES is a number from 1 to %u, and nothing follows options\n",
+	fprintf(stderr, "fidelity: CHANGES is a number from 1 to %d, and nothing follows options\n",
 		CHANGES_MAX);
 	exit(2);
 }

@@ -359,7 +359,7 @@ static uint64_t seconds_of(const char *text)
 
 	if (*end || !(seconds >= 0 && seconds <= 3600))
 		fail("seconds are a number up to 3600", text);
-	return seconds * SECOND_NS;
+	return (uint64_t)(seconds * (double)SECOND_NS);
 }
 
 static uint32_t number_of(const char *text, uint32_t least, uint32_t most)

@@ -88,9 +88,11 @@ static int result_print(const struct counts *all, uint32_t processes, uint32_t *
 		comma = ",";
 	}
 	printf("}");
+	size_t half = count / 2, most = count * 99 / 100;
+
 	if (count)
-		printf(",\"p50_us\":%.3f,\"p99_us\":%.3f", samples[count / 2] / 1e3,
-		       samples[count * 99 / 100] / 1e3);
+		printf(",\"p50_us\":%.3f,\"p99_us\":%.3f", samples[half] / 1e3,
+		       samples[most] / 1e3);
 	printf("}\n");
 	return sum.failed || !sum.done ? 1 : 0;
 }

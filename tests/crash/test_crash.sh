@@ -225,7 +225,8 @@ healthy() {
 		is "the disk's active revision" "$(member active_revision "$tmp/status")" \
 			"$(member disk_revision "$tmp/status")" &&
 		is "files left over" '' "$(find "$state" -name '*.tmp')" &&
-		"$tools/tables" "$pins" check && is "pins" "$(cat "$tmp/pins")" "$(pins_list)" && is "doors" "$(cat "$tmp/doors")" "$(doors)" && return
+		"$tools/tables" "$pins" check && is "pins" "$(cat "$tmp/pins")" "$(pins_list)" &&
+		is "doors" "$(cat "$tmp/doors")" "$(doors)" && return
 	cat "$tmp/status" "$tmp/status.errors"
 	return 1
 }
@@ -457,7 +458,7 @@ crash_rows() { # SENTENCE START NEXT PROGRAM ARGUMENT...
 	note "$what: $(wc -l <"$tmp/list") calls, $(cat "$tmp/tried") points, $((SECONDS - began)) s"
 }
 
-[ -x "$tools/stopper" ] && [ -x "$tools/tables" ] || die "the tools are not built: make crash-tools"
+[[ -x $tools/stopper && -x $tools/tables ]] || die "the tools are not built: make crash-tools"
 node_up
 configs_write
 starts_make >"$tmp/starts" 2>&1 || {

@@ -94,7 +94,8 @@ static void agent_try(int argc, char **argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = talloc_strndup(NULL, (const char *)data, size), *words[WORDS_MAX + 2] = { "x" };
+	char *text = talloc_strndup(NULL, (const char *)data, size),
+	     *words[WORDS_MAX + 2] = { "x" };
 	int count = words_cut(text, words + 1) + 1;
 
 	cli_try(count, words);

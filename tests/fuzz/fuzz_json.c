@@ -53,9 +53,11 @@ static void compare_scalar(const struct node *node, const json_t *json)
 
 	if (node->kind != NODE_SCALAR)
 		die("a scalar is a collection");
-	if (json_is_string(json) && (type != SCALAR_TEXT || strcmp(node->text, json_string_value(json))))
+	if (json_is_string(json) &&
+	    (type != SCALAR_TEXT || strcmp(node->text, json_string_value(json))))
 		die("a string is another text");
-	if (json_is_boolean(json) && (type != SCALAR_BOOL || (*node->text == 't') != json_is_true(json)))
+	if (json_is_boolean(json) &&
+	    (type != SCALAR_BOOL || (*node->text == 't') != json_is_true(json)))
 		die("a boolean is something else");
 	if (json_is_null(json) && type != SCALAR_NULL)
 		die("null is something else");
@@ -78,14 +80,20 @@ static void compare(const struct node *node, const json_t *json)
 static bool may_refuse(const struct diags *diags)
 {
 	static const char *const reasons[] = {
-		"nested too deep", "NUL character", "control characters are not allowed",
-		"merge key", "too many fields", "invalid Unicode character",
+		"nested too deep",
+		"NUL character",
+		"control characters are not allowed",
+		"merge key",
+		"too many fields",
+		"invalid Unicode character",
 		/* libyaml wants the colon of a key on its line, and within 1024 characters */
-		"did not find expected ',' or '}'", "could not find expected ':'",
+		"did not find expected ',' or '}'",
+		"could not find expected ':'",
 		/* a tab before a token, which YAML takes for indentation */
 		"found character that cannot start any token",
 		/* the text begins like a comment, a directive or a mark of YAML's own */
-		"found unexpected document indicator", "not UTF-8",
+		"found unexpected document indicator",
+		"not UTF-8",
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define KIND(version, name) \
+#define KIND(version, name)                                                                        \
 	"---\napiVersion: " version "\nkind: " name "\nmetadata: {name: a, namespace: n}\n"
 
 static const char *const heads[] = {
@@ -32,7 +32,8 @@ static const char *const heads[] = {
 
 /* Somebody to refer to: a ServiceEntry, a Kubernetes Service and a Pod. */
 static const char around[] =
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: n}\n"
+	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: "
+	"n}\n"
 	"spec:\n  hosts: [e.test]\n  addresses: [10.0.0.1, \"fd00::1\"]\n  resolution: STATIC\n"
 	"  ports: [{number: 80, name: http, protocol: HTTP}]\n"
 	"  endpoints: [{address: 10.1.0.1, labels: {version: v1}}, {address: 10.1.0.2}]\n"

@@ -76,7 +76,8 @@ static void sealed_put(void *memory, const char *name, const char *text)
 {
 	uint8_t digest[STORE_DIGEST_SIZE];
 	const char *cut = strstr(text, "\n\n");
-	char *head = head_of(memory, cut ? talloc_strndup(memory, text, (size_t)(cut - text)) : text);
+	char *head =
+		head_of(memory, cut ? talloc_strndup(memory, text, (size_t)(cut - text)) : text);
 
 	check(!seal_stage(folder_fd, name, head, cut ? cut + 2 : "", digest));
 	check(!file_place(folder_fd, name));

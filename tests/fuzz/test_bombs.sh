@@ -150,6 +150,8 @@ row "300 versions in one split" 3 "255"
 # Legal, only large: right, and linear. What they took is said.
 entries 1000 4 | bomb
 row "1,000 services of 4 endpoints" 0 "s999" 10 1024
+entries 100000 2 | bomb
+row "100,000 services of 2 endpoints" 0 "300000 objects taken" 60 4096
 entries 1000 1000 | bomb
 row "a million endpoints of 1,000 services" 0 "s999" 60 2048
 echo "1..$((passed + failed))"

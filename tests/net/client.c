@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A client that counts who answered, for the tests and the demo. See usage below; the result is one line of JSON.
+ * A client that counts who answered, for the tests and the demo. See usage below; the result is one
+ * line of JSON.
  *
- * `open` makes new connections (or asks from new UDP sockets), one question and one answer each. `hold` keeps connections
- * open, asks again and again, and notices when another endpoint answers. `ping` sends ICMP echo requests.
- * An answer is a server's name up to its first space or end of line; "v1.s2" is endpoint s2 of version v1.
+ * `open` makes new connections (or asks from new UDP sockets), one question and one answer each.
+ * `hold` keeps connections open, asks again and again, and notices when another endpoint answers.
+ * `ping` sends ICMP echo requests. An answer is a server's name up to its first space or end of
+ * line; "v1.s2" is endpoint s2 of version v1.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,14 +44,24 @@ static const char usage[] =
 	"  --targets N       the N addresses from --to on, in turn\n"
 	"  --list            also print the answers in the order of asking\n"
 	"  --ready FILE      hold: make this file once every connection has been answered\n"
-	"SIGUSR1 prints the result so far; a held connection is in it under \"failed\" or \"moved\" or is well.\n";
+	"SIGUSR1 prints the result so far; a held connection is in it under \"failed\" or "
+	"\"moved\" or is well.\n";
 
 #define NAMES_MAX 64
 #define NAME_SIZE 32
 #define SECOND_NS 1000000000ull
 
-enum outcome { OK, REFUSED, RESET, TIMEOUT, UNREACHABLE, OTHER, OUTCOMES };
-static const char *const outcome_names[] = { "ok", "refused", "reset", "timeout", "unreachable", "other" };
+enum outcome {
+	OK,
+	REFUSED,
+	RESET,
+	TIMEOUT,
+	UNREACHABLE,
+	OTHER,
+	OUTCOMES
+};
+static const char *const outcome_names[] = { "ok",      "refused",     "reset",
+					     "timeout", "unreachable", "other" };
 
 struct options {
 	bool hold, ping, udp, http, list;
@@ -58,7 +70,11 @@ struct options {
 	uint64_t count, rate, concurrency, for_ns, every_ns, timeout_ns;
 	uint32_t size, get, sources, targets;
 	uint16_t port, source_port;
-	enum { CLOSE_FIN, CLOSE_RST, CLOSE_SERVER } close;
+	enum {
+		CLOSE_FIN,
+		CLOSE_RST,
+		CLOSE_SERVER
+	} close;
 	const char *ready;
 };
 
@@ -68,7 +84,7 @@ struct connection {
 	uint64_t asked_ns; /* 0: hold, waiting for its next turn */
 	uint64_t next_ns;
 	bool asked, started; /* the question is out; the answer's first line has begun */
-	bool answered;	     /* all that is left is the server's close */
+	bool answered;       /* all that is left is the server's close */
 	uint32_t sent;
 	uint64_t received;
 	char name[NAME_SIZE], now[NAME_SIZE]; /* the first answer's, this one's */
@@ -76,11 +92,17 @@ struct connection {
 };
 
 static struct options options = {
-	.count = 1, .concurrency = 64, .every_ns = SECOND_NS / 10, .timeout_ns = 3 * SECOND_NS,
+	.count = 1,
+	.concurrency = 64,
+	.every_ns = SECOND_NS / 10,
+	.timeout_ns = 3 * SECOND_NS,
 };
 static struct connection *connections;
 static uint64_t places, started, active, outcomes[OUTCOMES], exchanges, moved, named, began_ns;
-static struct { char name[NAME_SIZE]; uint64_t count; } names[NAMES_MAX];
+static struct {
+	char name[NAME_SIZE];
+	uint64_t count;
+} names[NAMES_MAX];
 static char (*answers)[NAME_SIZE];
 static char *question;
 static uint32_t question_size;
@@ -279,7 +301,8 @@ static bool answer_take(struct connection *connection, const char *bytes, ssize_
 		}
 		if (byte == ' ')
 			connection->started = true;
-		if (!(connection->started && !options.http) && connection->name_length < NAME_SIZE - 1)
+		if (!(connection->started && !options.http) &&
+		    connection->name_length < NAME_SIZE - 1)
 			connection->now[connection->name_length++] = byte;
 	}
 	return false;
@@ -293,7 +316,9 @@ static void connection_read(struct connection *connection)
 	if (size < 0 && errno == EAGAIN)
 		return;
 	if (size <= 0)
-		connection_end(connection, size ? outcome_of(errno) : connection->answered ? OK : RESET);
+		connection_end(connection, size                   ? outcome_of(errno)
+					   : connection->answered ? OK
+								  : RESET);
 	else if (options.udp && options.size && (uint32_t)size != options.size)
 		connection_end(connection, OTHER);
 	else if (answer_take(connection, bytes, size))
@@ -338,7 +363,8 @@ static bool may_start(uint64_t now)
 {
 	if (stopped || active >= places)
 		return false;
-	if (options.for_ns && !options.hold ? now >= began_ns + options.for_ns : started >= options.count)
+	if (options.for_ns && !options.hold ? now >= began_ns + options.for_ns
+					    : started >= options.count)
 		return false;
 	return !options.rate || started * SECOND_NS < (now - began_ns) * options.rate;
 }
@@ -348,8 +374,8 @@ static bool is_over(uint64_t now)
 	if (options.hold)
 		return stopped || (options.for_ns && now > began_ns + options.for_ns) ||
 		       (started == options.count && !active);
-	return !active && (stopped || (options.for_ns ? now >= began_ns + options.for_ns :
-						       started >= options.count));
+	return !active && (stopped || (options.for_ns ? now >= began_ns + options.for_ns
+						      : started >= options.count));
 }
 
 static void connections_start(uint64_t now)
@@ -413,7 +439,8 @@ static void ping(void)
 {
 	bool is_v4 = options.to.ss_family == AF_INET;
 	int fd = socket(options.to.ss_family, SOCK_RAW, is_v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-	struct timeval wait = { options.timeout_ns / SECOND_NS, options.timeout_ns % SECOND_NS / 1000 };
+	struct timeval wait = { options.timeout_ns / SECOND_NS,
+				options.timeout_ns % SECOND_NS / 1000 };
 	uint8_t echo[16] = { is_v4 ? 8 : 128 }, bytes[2048];
 
 	((struct sockaddr_in *)(void *)&options.to)->sin_port = 0;
@@ -438,7 +465,8 @@ static void ping(void)
 			uint8_t *at = bytes + (is_v4 ? 20 : 0);
 
 			size = recv(fd, bytes, sizeof(bytes), 0);
-			if (size < 0 || (at[0] == (is_v4 ? 0 : 129) && !memcmp(at + 4, echo + 4, 4)))
+			if (size < 0 ||
+			    (at[0] == (is_v4 ? 0 : 129) && !memcmp(at + 4, echo + 4, 4)))
 				break;
 		}
 		outcomes[size < 0 ? TIMEOUT : OK]++;
@@ -456,7 +484,8 @@ static void names_print(const char *title, bool by_version)
 		bool is_first = true;
 
 		for (int j = 0; j < NAMES_MAX && names[j].name[0]; j++) {
-			size_t other = by_version ? strcspn(names[j].name, ".") : strlen(names[j].name);
+			size_t other =
+				by_version ? strcspn(names[j].name, ".") : strlen(names[j].name);
 
 			if (other != length || strncmp(names[i].name, names[j].name, length))
 				continue;
@@ -482,7 +511,8 @@ static void result_print(uint64_t ended_ns)
 		printf(",\"%s\":%llu", outcome_names[i], (unsigned long long)outcomes[i]);
 		failed += i ? outcomes[i] : 0;
 	}
-	printf(",\"failed\":%llu,\"error\":\"%s\",\"moved\":%llu,\"exchanges\":%llu,\"seconds\":%.3f,\"rate\":%.0f",
+	printf(",\"failed\":%llu,\"error\":\"%s\",\"moved\":%llu,\"exchanges\":%llu,\"seconds\":%."
+	       "3f,\"rate\":%.0f",
 	       (unsigned long long)failed, last_error ? strerror(last_error) : "",
 	       (unsigned long long)moved, (unsigned long long)exchanges, seconds,
 	       seconds > 0 ? started / seconds : 0);
@@ -536,12 +566,16 @@ static void close_read(const char *text)
 static void options_read(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "to", 1, NULL, 't' }, { "port", 1, NULL, 'p' }, { "count", 1, NULL, 'n' },
-		{ "rate", 1, NULL, 'r' }, { "concurrency", 1, NULL, 'c' }, { "for", 1, NULL, 'f' },
-		{ "udp", 0, NULL, 'u' }, { "http", 0, NULL, 'h' }, { "size", 1, NULL, 's' },
-		{ "get", 1, NULL, 'g' }, { "every", 1, NULL, 'e' }, { "timeout", 1, NULL, 'T' },
-		{ "close", 1, NULL, 'C' }, { "from", 1, NULL, 'F' }, { "sources", 1, NULL, 'S' },
-		{ "source-port", 1, NULL, 'P' }, { "targets", 1, NULL, 'D' }, { "list", 0, NULL, 'l' }, { "ready", 1, NULL, 'R' }, {},
+		{ "to", 1, NULL, 't' },          { "port", 1, NULL, 'p' },
+		{ "count", 1, NULL, 'n' },       { "rate", 1, NULL, 'r' },
+		{ "concurrency", 1, NULL, 'c' }, { "for", 1, NULL, 'f' },
+		{ "udp", 0, NULL, 'u' },         { "http", 0, NULL, 'h' },
+		{ "size", 1, NULL, 's' },        { "get", 1, NULL, 'g' },
+		{ "every", 1, NULL, 'e' },       { "timeout", 1, NULL, 'T' },
+		{ "close", 1, NULL, 'C' },       { "from", 1, NULL, 'F' },
+		{ "sources", 1, NULL, 'S' },     { "source-port", 1, NULL, 'P' },
+		{ "targets", 1, NULL, 'D' },     { "list", 0, NULL, 'l' },
+		{ "ready", 1, NULL, 'R' },       {},
 	};
 	int id;
 
@@ -549,26 +583,65 @@ static void options_read(int argc, char **argv)
 		uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (id) {
-		case 't': options.length = address_read(optarg, &options.to); break;
-		case 'F': address_read(optarg, &options.from); break;
-		case 'p': options.port = number; break;
-		case 'n': options.count = number; break;
-		case 'r': options.rate = number; break;
-		case 'c': options.concurrency = number; break;
-		case 'f': options.for_ns = strtod(optarg, NULL) * SECOND_NS; break;
-		case 'u': options.udp = true; break;
-		case 'h': options.http = true; break;
-		case 's': options.size = number; break;
-		case 'g': options.get = number; break;
-		case 'e': options.every_ns = number * 1000000; break;
-		case 'T': options.timeout_ns = number * 1000000; break;
-		case 'C': close_read(optarg); break;
-		case 'S': options.sources = number; break;
-		case 'D': options.targets = number; break;
-		case 'P': options.source_port = number; break;
-		case 'l': options.list = true; break;
-		case 'R': options.ready = optarg; break;
-		default: fail("unknown option", argv[optind - 1]);
+		case 't':
+			options.length = address_read(optarg, &options.to);
+			break;
+		case 'F':
+			address_read(optarg, &options.from);
+			break;
+		case 'p':
+			options.port = number;
+			break;
+		case 'n':
+			options.count = number;
+			break;
+		case 'r':
+			options.rate = number;
+			break;
+		case 'c':
+			options.concurrency = number;
+			break;
+		case 'f':
+			options.for_ns = (uint64_t)(strtod(optarg, NULL) * (double)SECOND_NS);
+			break;
+		case 'u':
+			options.udp = true;
+			break;
+		case 'h':
+			options.http = true;
+			break;
+		case 's':
+			options.size = number;
+			break;
+		case 'g':
+			options.get = number;
+			break;
+		case 'e':
+			options.every_ns = number * 1000000;
+			break;
+		case 'T':
+			options.timeout_ns = number * 1000000;
+			break;
+		case 'C':
+			close_read(optarg);
+			break;
+		case 'S':
+			options.sources = number;
+			break;
+		case 'D':
+			options.targets = number;
+			break;
+		case 'P':
+			options.source_port = number;
+			break;
+		case 'l':
+			options.list = true;
+			break;
+		case 'R':
+			options.ready = optarg;
+			break;
+		default:
+			fail("unknown option", argv[optind - 1]);
 		}
 	}
 	if (optind != argc - 1 || !options.length)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Changes a service's weights again and again, each time by the whole protocol of the node: lock, plan, disk, kernel, flip.
- * What `sluice weight` does, without the price of starting a program 200 times a second.
+ * Changes a service's weights again and again, each time by the whole protocol of the node: lock,
+ * plan, disk, kernel, flip. What `sluice weight` does, without the price of starting a program 200
+ * times a second.
  *
  * Usage: flipper STATE PINS HOST RATE SECONDS
- * The first rule's destinations take turns at the weights 1, 2, 3 and so on. Prints {"changes":N,"rate":R,"last_revision":N}.
+ * The first rule's destinations take turns at the weights 1, 2, 3 and so on. Prints
+ * {"changes":N,"rate":R,"last_revision":N}.
  */
 #include "user/base/cleanup.h"
 #include "user/node/node.h"
@@ -74,7 +76,7 @@ int main(int argc, char **argv)
 		err = change(&options, argv[3], ++turn, diags, &revision);
 	}
 	diags_print(diags, stderr, false);
-	printf("{\"changes\":%u,\"rate\":%.0f,\"last_revision\":%u}\n", turn, turn / (now_s() - began),
-	       revision);
+	printf("{\"changes\":%u,\"rate\":%.0f,\"last_revision\":%u}\n", turn,
+	       turn / (now_s() - began), revision);
 	return err ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Makes another process make a system call, as code that was smuggled into it would, and prints what
- * came of it: a number, or the error's name. The process goes on as if nothing had been.
+ * Makes another process make a system call, as code that was smuggled into it would, and prints
+ * what came of it: a number, or the error's name. The process goes on as if nothing had been.
  */
 #include <asm/unistd.h>
 #include <errno.h>
@@ -13,21 +13,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char usage[] = "Usage: inject PID CALL [ARGUMENT...]\n"
-			    "  CALL is a name (see the source) or a number; arguments are numbers.\n"
-			    "  Exit code 77: not on this architecture.\n";
+static const char usage[] =
+	"Usage: inject PID CALL [ARGUMENT...]\n"
+	"  CALL is a name (see the source) or a number; arguments are numbers.\n"
+	"  Exit code 77: not on this architecture.\n";
 
 static const struct {
 	const char *name;
 	long number;
 } calls[] = {
-	{ "bpf", __NR_bpf },         { "clone", __NR_clone },
-	{ "execve", __NR_execve },   { "getpid", __NR_getpid },
-	{ "kill", __NR_kill },       { "memfd_create", __NR_memfd_create },
-	{ "mmap", __NR_mmap },       { "mount", __NR_mount },
+	{ "bpf", __NR_bpf },           { "clone", __NR_clone },
+	{ "execve", __NR_execve },     { "getpid", __NR_getpid },
+	{ "kill", __NR_kill },         { "memfd_create", __NR_memfd_create },
+	{ "mmap", __NR_mmap },         { "mount", __NR_mount },
 	{ "mprotect", __NR_mprotect }, { "setns", __NR_setns },
-	{ "setuid", __NR_setuid },   { "socket", __NR_socket },
-	{ "unshare", __NR_unshare }, { "ioctl", __NR_ioctl },
+	{ "setuid", __NR_setuid },     { "socket", __NR_socket },
+	{ "unshare", __NR_unshare },   { "ioctl", __NR_ioctl },
 	{ "umask", __NR_umask },
 };
 

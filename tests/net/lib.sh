@@ -7,8 +7,9 @@
 #   c1, c2 --- node --- s1, s2 (v1), s3 (v2), s4 (v3)
 #
 # Machine number I (c1 1, c2 2, s1 11 ... s4 14) has 10.77.I.2 and fd77:I::2, the node 10.77.I.1 and fd77:I::1 on its
-# device n_NAME. Ports below 10000 are never taken unasked. c1 also sends from all of 10.78.0.0/16 and fd78::/64. The VIPs are addresses of s4, so that what Sluice
-# leaves alone still arrives somewhere: there the servers listen on 8080, never on a VIP's port.
+# device n_NAME. Ports below 10000 are never taken unasked. c1 also sends from all of 10.78.0.0/16 and fd78::/64.
+# The VIPs are addresses of s4, so that what Sluice leaves alone still arrives somewhere: there the
+# servers listen on 8080, never on a VIP's port.
 
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -127,6 +128,12 @@ start() { # NAME COMMAND...
 server_start() { # NAME ANSWER
 	start "$1" "$tools/server" 8080 "$2"
 	wait_for "the server on $1" in_ns "$1" "$tools/client" open --to ::1 --port 8080
+}
+
+# A moment that means as much to a slow machine.
+nap() { # SECONDS
+	[ "$times" = 1 ] && sleep "$1" && return
+	sleep "$(awk -v seconds="$1" -v times="$times" 'BEGIN { print seconds * times }')"
 }
 
 wait_for() { # WHAT COMMAND...: up to ten seconds

@@ -2,9 +2,10 @@
 /*
  * A server that says who it is, for the tests with real sockets. Usage: server PORT NAME
  *
- * TCP and UDP, IPv4 and IPv6, on one port. Each line is answered with "NAME\n"; "get BYTES" with a line of so many bytes
- * that begins with the name; after "bye" the server closes, so that the client's port is free at once; an HTTP request
- * is answered with the name as the body. A datagram is answered with one of its own size.
+ * TCP and UDP, IPv4 and IPv6, on one port. Each line is answered with "NAME\n"; "get BYTES" with a
+ * line of so many bytes that begins with the name; after "bye" the server closes, so that the
+ * client's port is free at once; an HTTP request is answered with the name as the body. A datagram
+ * is answered with one of its own size.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,10 +24,10 @@
 struct client {
 	int fd; /* first: the listener and the UDP socket are told by it */
 	char line[LINE_KEPT];
-	size_t length;	 /* of the line so far */
-	bool http;	 /* lines are headers until an empty one */
-	bool ends;	 /* closes when all is sent */
-	size_t to_send;	 /* filler bytes still to go, the line's end included */
+	size_t length;  /* of the line so far */
+	bool http;      /* lines are headers until an empty one */
+	bool ends;      /* closes when all is sent */
+	size_t to_send; /* filler bytes still to go, the line's end included */
 };
 
 static const char *name;
@@ -82,7 +83,8 @@ static void client_free(struct client *client)
 static bool client_send(struct client *client)
 {
 	while (client->to_send > 1) {
-		size_t size = client->to_send - 1 < sizeof(filler) ? client->to_send - 1 : sizeof(filler);
+		size_t size =
+			client->to_send - 1 < sizeof(filler) ? client->to_send - 1 : sizeof(filler);
 		ssize_t sent = send(client->fd, filler, size, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EAGAIN) {
@@ -211,7 +213,8 @@ int main(int argc, char **argv)
 				clients_accept(tcp->fd);
 			else if (client == udp)
 				datagrams_answer(udp->fd);
-			else if (!(events[i].events & EPOLLOUT ? client_send(client) : client_read(client)))
+			else if (!((events[i].events & EPOLLOUT) ? client_send(client)
+								 : client_read(client)))
 				client_free(client);
 		}
 	}

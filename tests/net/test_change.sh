@@ -140,7 +140,8 @@ stays_gone() {
 	sluice rollback >"$tmp/rollback" || return 1
 	ask open --to "$vip4" --port 80 --count 500 && is "answers of the endpoint that is left" 500 "$(field v1.s2)" || return 1
 	entry | apply >"$tmp/apply" && is "the revision after it came back" $((before - 1)) "$(active)" &&
-		ask open --to "$vip4" --port 80 --count 500 && at_least "answers of the endpoint that came back" 150 "$(field v1.s1)"
+		ask open --to "$vip4" --port 80 --count 500 &&
+			at_least "answers of the endpoint that came back" 150 "$(field v1.s1)"
 }
 
 # --- promise 5 ---

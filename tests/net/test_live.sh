@@ -30,7 +30,8 @@ back_and_forth() { sluice rollback >"$tmp/deed" && sleep 0.2 && sluice rollback 
 endpoint_comes() { entry "s1 s3 s4" | apply >"$tmp/deed" && sleep 0.2 && entry | apply >"$tmp/deed"; }
 endpoint_drains() {
 	sluice endpoint drain reviews 10.77.11.2 >"$tmp/deed" && sluice endpoint drain reviews fd77:11::2 >"$tmp/deed" &&
-		sleep 0.2 && ask open --to "$vip4" --port 80 --count 300 && is "new connections of a draining endpoint" 0 "$(field v1.s1)" &&
+		sleep 0.2 && ask open --to "$vip4" --port 80 --count 300 &&
+			is "new connections of a draining endpoint" 0 "$(field v1.s1)" &&
 		sluice endpoint drain --undo reviews 10.77.11.2 >"$tmp/deed" &&
 		sluice endpoint drain --undo reviews fd77:11::2 >"$tmp/deed"
 }
@@ -65,10 +66,11 @@ port_reuse() { # VIP CLOSE
 # --- promise 8 ---
 
 under_load() { # DEED...: none of the connections that are opened meanwhile fails
-	start c1 "$tools/client" open --to "$vip4" --port 80 --rate 2000 --for 3 --concurrency 256 >"$tmp/load"
+	start c1 "$tools/client" open --to "$vip4" --port 80 --rate $((2000 / times)) --for $((3 * times)) \
+		--concurrency 256 >"$tmp/load"
 	local load=$!
 
-	sleep 0.5
+	nap 0.5
 	"$@" || return 1
 	wait "$load"
 	cp "$tmp/load" "$tmp/answer"
@@ -92,7 +94,8 @@ only_adopted() {
 	: >"$tmp/agent.log"
 	agent_start --check-interval 1 || return 1
 	sleep 2.2
-	is "what the next agent had to repair or attach" "" "$(grep -i 'repair\|differ\|attached\|warning\|error' "$tmp/agent.log")" &&
+	is "what the next agent had to repair or attach" "" \
+			"$(grep -i 'repair\|differ\|attached\|warning\|error' "$tmp/agent.log")" &&
 		sluice status >"$tmp/status"
 }
 
@@ -110,7 +113,7 @@ killed_commands() {
 		nsenter --net="/run/netns/$W-node" "$bin/sluice" --state "$state" --pins "$pins" \
 			weight reviews "v1=$((i + 1))" v2=30 v3=20 >"$tmp/killed" 2>&1 &
 		command=$!
-		sleep "0.0$(printf %02d $((i * 7 % 23)))"
+		nap "0.0$(printf %02d $((i * 7 % 23)))"
 		kill -KILL "$command" 2>"$tmp/kill"
 		wait "$command" 2>"$tmp/kill"
 	done
@@ -124,7 +127,7 @@ killed_agents() {
 		agent_end KILL
 		start node "$bin/sluiced" --device 'n_*' --door "$door" --state "$state" --pins "$pins" >>"$tmp/agent.log" 2>&1
 		agent=$!
-		sleep "0.$(printf %02d $((i * 13 % 29)))"
+		nap "0.$(printf %02d $((i * 13 % 29)))"
 	done
 	agent_end KILL
 	agent_start

@@ -104,7 +104,8 @@ refused() { # WANTED TEXT...: exit 3, the place in the message, and nothing chan
 }
 
 broken_half() { # a good object first, a bad one after
-	refused "$(config 1 1 1 | wc -l | awk '{ print $1 + 6 }')" "$(config 1 1 1)\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec:\n  hostz: [x]\n"
+	refused "$(config 1 1 1 | wc -l | awk '{ print $1 + 6 }')" \
+		"$(config 1 1 1)\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\n"'spec:\n  hostz: [x]\n'
 }
 
 head="apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\nspec:\n  hosts: [reviews.test]\n"
@@ -120,7 +121,8 @@ for door in xdp tc; do
 	row "$open the service's TCP port by UDP is not ours" passes "$vip4" 8080 v3.s4 --udp
 	row "$open a direct connection to an endpoint passes" passes 10.77.13.2 8080 v2.s3
 	row "$open a direct IPv6 connection to an endpoint passes" passes fd77:13::2 8080 v2.s3
-	row "$open pings pass, also those of a VIP and of the node" pings 10.77.11.2 fd77:11::2 "$vip4" "$vip6" 10.77.1.1 10.77.2.2
+	row "$open pings pass, also those of a VIP and of the node" \
+			pings 10.77.11.2 fd77:11::2 "$vip4" "$vip6" 10.77.1.1 10.77.2.2
 	row "$open an endpoint is a client too" endpoint_as_client
 	row "$open an empty version refuses its share by RST" refuses_all "$vip4" 80
 	row "$open an empty version refuses its share by RST, IPv6" refuses "$vip6" 80
@@ -134,6 +136,7 @@ for door in xdp tc; do
 	row "$counter every packet through a door is counted" every_packet_counted
 	row "$counter sluice stats shows them by name" stats_named
 done
+entry_head="apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec:\n"
 bad="promise_11_bad_input_changes_nothing:"
 row "$bad an unknown field" refused "6:3" "${head}  tpc: []\n"
 row "$bad a negative weight" refused "8:63" \
@@ -142,5 +145,5 @@ row "$bad a broken document" refused "" "${head}  tcp: [{route: [\n"
 row "$bad no YAML at all" refused "" '\0001\0002\0377{{{'
 row "$bad a good object before a bad one" broken_half
 row "$bad an endpoint without an address" refused "" \
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec:\n  hosts: [a.test]\n  resolution: STATIC\n  endpoints: [{address: nowhere}]\n"
+	"${entry_head}  hosts: [a.test]\n  resolution: STATIC\n  endpoints: [{address: nowhere}]\n"
 rows_end

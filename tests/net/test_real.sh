@@ -95,7 +95,8 @@ large() {
 
 wrk_run() {
 	needs wrk || return
-	sluice weight web --rule 0 nginx=1 python=0 >"$tmp/weight" && in_ns c1 wrk -t1 -c32 -d2s "http://$web4/" >"$tmp/wrk" || return 1
+	sluice weight web --rule 0 nginx=1 python=0 >"$tmp/weight" &&
+		in_ns c1 wrk -t1 -c32 -d2s "http://$web4/" >"$tmp/wrk" || return 1
 	cat "$tmp/wrk"
 	is "wrk's errors" "" "$(grep -i 'socket errors\|non-2xx' "$tmp/wrk")" &&
 		at_least "requests a second" 1000 "$(sed -n 's/Requests.sec: *//p' "$tmp/wrk")"

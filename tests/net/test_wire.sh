@@ -7,7 +7,8 @@ fragments() { # VIP: datagrams of three fragments, both ways
 	local before
 
 	before=$(($(verdict fragment_stack) + $(verdict fragment_redirect)))
-	ask open --to "$1" --port 53 --udp --size 4000 --count 200 --concurrency 8 && is "answers of 4,000 bytes" 200 "$(field ok)" &&
+	ask open --to "$1" --port 53 --udp --size 4000 --count 200 --concurrency 8 &&
+			is "answers of 4,000 bytes" 200 "$(field ok)" &&
 		shares 4.5 50 30 20 &&
 		at_least "later fragments carried" 400 $(($(verdict fragment_stack) + $(verdict fragment_redirect) - before))
 }
@@ -71,17 +72,19 @@ flush() {
 }
 
 udp_idle() { # VIP
-	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 && is "the flow's version" 1 "$(field v1)" || return 1
+	weight 1 0 0 && ask open --to "$1" --port 53 --udp --source-port 6000 &&
+			is "the flow's version" 1 "$(field v1)" || return 1
 	weight 0 0 1 && sleep 0.5 || return 1
-	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version of a flow that is in use" 1 "$(field v1)" || return 1
-	sleep 3
+	ask open --to "$1" --port 53 --udp --source-port 6000 &&
+			is "the version of a flow that is in use" 1 "$(field v1)" || return 1
+	nap 3
 	ask open --to "$1" --port 53 --udp --source-port 6000 && is "the version after silence" 1 "$(field v3)"
 }
 
 # Questions come more often than the idle time: the flow never ends.
 udp_busy() { # VIP
-	weight 1 0 0 && hold_start busy --to "$1" --port 53 --udp --count 20 --every 300 || return 1
-	weight 0 0 1 && sleep 4 && hold_end busy 20
+	weight 1 0 0 && hold_start busy --to "$1" --port 53 --udp --count 20 --every $((300 * times)) || return 1
+	weight 0 0 1 && nap 4 && hold_end busy 20
 }
 
 later() {
@@ -140,7 +143,7 @@ comes_back() {
 for door in tc xdp; do
 	world_up
 	for way in stack auto; do
-		agent_start --forward "$way" --udp-idle 1 || die "the agent comes up"
+		agent_start --forward "$way" --udp-idle "$times" || die "the agent comes up"
 		config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
 		row "$way: UDP datagrams of 4,000 bytes both ways, IPv4" fragments "$vip4"
 		row "$way: UDP datagrams of 4,000 bytes both ways, IPv6" fragments "$vip6"
@@ -150,7 +153,7 @@ for door in tc xdp; do
 	done
 	behind far c1 31 1300
 	behind deep s1 32 1300
-	agent_start --udp-idle 1 || die "the agent comes up"
+	agent_start --udp-idle "$times" || die "the agent comes up"
 	from=far
 	row "a narrow path beyond the client, IPv4: the endpoint learns its MTU" path --to "$vip4" --get 1000000
 	row "a narrow path beyond the client, IPv6: the endpoint learns its MTU" path --to "$vip6" --get 1000000

@@ -81,7 +81,8 @@ static int scene_make(void **state)
 static int scene_end(void **state)
 {
 	static const char *const files[] = { "..data/a.yaml", "inside.yaml", "../outside.yaml",
-					     "..now", "again.yaml", "out", "link.yaml", "pipe.yaml" };
+					     "..now",         "again.yaml",  "out",
+					     "link.yaml",     "pipe.yaml" };
 	struct scene *scene = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -172,8 +173,7 @@ static void folder_try(struct scene *scene, const char *wanted)
 
 	assert_int_equal(r == 0, !wanted);
 	if (wanted && !strstr(diags->list[diags->count - 1].text, wanted))
-		fail_msg("wanted \"%s\", got \"%s\"", wanted,
-			 diags->list[diags->count - 1].text);
+		fail_msg("wanted \"%s\", got \"%s\"", wanted, diags->list[diags->count - 1].text);
 	if (wanted)
 		assert_int_equal(count, 0);
 	else
@@ -204,7 +204,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(links_by_the_kernel, scene_make, scene_end),
 		cmocka_unit_test_setup_teardown(links_by_hand, scene_make, scene_end),
-		cmocka_unit_test_setup_teardown(chains_and_depths_have_an_end, scene_make, scene_end),
+		cmocka_unit_test_setup_teardown(chains_and_depths_have_an_end, scene_make,
+						scene_end),
 		cmocka_unit_test_setup_teardown(a_folder_says_what_it_does_not_follow, scene_make,
 						scene_end),
 	};

@@ -40,17 +40,41 @@ static const struct option apply_options[] = { { "file", 'f', "FILE", "what" },
 					       { "replace", 0, NULL, "whole" } };
 static const struct word get_words[] = { { "services", "" }, { "splits", "" } };
 static const struct command commands[] = {
-	{ .name = "apply", .usage = "-f FILE", .summary = "Apply", .example = "sluice apply",
-	  .options = apply_options, .option_count = ARRAY_SIZE(apply_options), .words_max = 9,
-	  .flags = COMMAND_CHANGES, .run = run_nothing },
-	{ .name = "weight", .usage = "SERVICE V=W", .summary = "Weight", .example = "sluice weight",
-	  .options = weight_options, .option_count = ARRAY_SIZE(weight_options), .words_min = 2,
-	  .words_max = 9, .flags = COMMAND_CHANGES, .run = run_nothing },
-	{ .name = "stats", .usage = "[SERVICE]", .summary = "Stats", .example = "sluice stats",
-	  .options = stats_options, .option_count = ARRAY_SIZE(stats_options), .words_max = 1,
+	{ .name = "apply",
+	  .usage = "-f FILE",
+	  .summary = "Apply",
+	  .example = "sluice apply",
+	  .options = apply_options,
+	  .option_count = ARRAY_SIZE(apply_options),
+	  .words_max = 9,
+	  .flags = COMMAND_CHANGES,
 	  .run = run_nothing },
-	{ .name = "get", .usage = "services|splits", .summary = "Get", .example = "sluice get",
-	  .words = get_words, .word_count = ARRAY_SIZE(get_words), .words_min = 1, .words_max = 2,
+	{ .name = "weight",
+	  .usage = "SERVICE V=W",
+	  .summary = "Weight",
+	  .example = "sluice weight",
+	  .options = weight_options,
+	  .option_count = ARRAY_SIZE(weight_options),
+	  .words_min = 2,
+	  .words_max = 9,
+	  .flags = COMMAND_CHANGES,
+	  .run = run_nothing },
+	{ .name = "stats",
+	  .usage = "[SERVICE]",
+	  .summary = "Stats",
+	  .example = "sluice stats",
+	  .options = stats_options,
+	  .option_count = ARRAY_SIZE(stats_options),
+	  .words_max = 1,
+	  .run = run_nothing },
+	{ .name = "get",
+	  .usage = "services|splits",
+	  .summary = "Get",
+	  .example = "sluice get",
+	  .words = get_words,
+	  .word_count = ARRAY_SIZE(get_words),
+	  .words_min = 1,
+	  .words_max = 2,
 	  .run = run_nothing },
 };
 
@@ -130,10 +154,10 @@ static void a_line_is_understood_or_refused_with_the_nearest_name(void **state)
 
 static void options_mean_the_same_on_either_side_of_the_command(void **state)
 {
-	static const char *const before[LINE_WORDS] = { "-o", "yaml", "--state=/s", "--timeout",
-							"0.5", "weight", "r", "v1=1" };
-	static const char *const after[LINE_WORDS] = { "weight", "r", "--timeout", "0.5", "v1=1",
-						       "-oyaml", "--state", "/s" };
+	static const char *const before[LINE_WORDS] = { "-o",  "yaml",   "--state=/s", "--timeout",
+							"0.5", "weight", "r",          "v1=1" };
+	static const char *const after[LINE_WORDS] = { "weight", "r",      "--timeout", "0.5",
+						       "v1=1",   "-oyaml", "--state",   "/s" };
 	const char *const *lines[] = { before, after };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -234,10 +258,9 @@ static char *weights_run(void *memory, const char *name, const char *rule, const
 		text = talloc_asprintf_append(text, "%s%s", i ? "; " : "",
 					      changed->kind == RULE_HTTP ? "http" : "tcp");
 		for (size_t d = 0; d < changed->destination_count; d++)
-			text = talloc_asprintf_append(text, " %s:%u=%u",
-						      changed->destinations[d].subset,
-						      changed->destinations[d].port,
-						      changed->destinations[d].weight);
+			text = talloc_asprintf_append(
+				text, " %s:%u=%u", changed->destinations[d].subset,
+				changed->destinations[d].port, changed->destinations[d].weight);
 	}
 	return text;
 }
@@ -333,10 +356,9 @@ static void a_terminal_gets_bars_and_colours(void **state)
 						"state", "ready", "share", 0.999, "state", "no");
 
 	cli->is_terminal = true;
-	assert_string_equal(printed(cli, cli, tree, &section),
-			    "A                         B\n"
-			    "#.......................  ready\n"
-			    "#######################.  no\n");
+	assert_string_equal(printed(cli, cli, tree, &section), "A                         B\n"
+							       "#.......................  ready\n"
+							       "#######################.  no\n");
 	cli->has_colour = true;
 	assert_non_null(strstr(printed(cli, cli, tree, &section), "\033[32mready\033[0m"));
 }
@@ -346,11 +368,11 @@ static void yaml_gives_back_the_same_tree(void **state)
 	static const struct {
 		const char *text, *wanted;
 	} rows[] = {
-		{ "plain", "a: plain\n" },	{ "", "a: \"\"\n" },
-		{ "yes", "a: \"yes\"\n" },	{ "NULL", "a: \"NULL\"\n" },
-		{ "1.5", "a: \"1.5\"\n" },	{ "10.0.0.1", "a: \"10.0.0.1\"\n" },
-		{ "- x", "a: \"- x\"\n" },	{ "a: b", "a: \"a: b\"\n" },
-		{ "# no", "a: \"# no\"\n" },	{ "~", "a: \"~\"\n" },
+		{ "plain", "a: plain\n" },       { "", "a: \"\"\n" },
+		{ "yes", "a: \"yes\"\n" },       { "NULL", "a: \"NULL\"\n" },
+		{ "1.5", "a: \"1.5\"\n" },       { "10.0.0.1", "a: \"10.0.0.1\"\n" },
+		{ "- x", "a: \"- x\"\n" },       { "a: b", "a: \"a: b\"\n" },
+		{ "# no", "a: \"# no\"\n" },     { "~", "a: \"~\"\n" },
 		{ "a\nb", "a: |-\n  a\n  b\n" }, { "80/tcp", "a: \"80/tcp\"\n" },
 	};
 	_cleanup_talloc_ struct cli *cli = cli_new();
@@ -376,14 +398,14 @@ static void numbers_and_words_keep_their_type_in_yaml(void **state)
 
 static void text_that_is_no_utf8_is_not_lost(void **state)
 {
-	_cleanup_json_ json_t *text = json_text("a\xff" "b");
+	_cleanup_json_ json_t *text = json_text("a\xff"
+						"b");
 
 	assert_string_equal(json_string_value(text), "a?b");
 }
 
 static void help_names_every_option_and_shows_an_example(void **state)
 {
-	_cleanup_talloc_ struct cli *cli = cli_new();
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		_cleanup_free_ char *text = NULL;
@@ -410,12 +432,12 @@ static void an_address_may_have_a_port(void **state)
 		const char *address;
 		int port; /* -1: none */
 	} rows[] = {
-		{ "10.0.0.1:80", 0, "10.0.0.1", 80 },	 { "10.0.0.1", 0, "10.0.0.1", -1 },
-		{ "[fd00::1]:80", 0, "fd00::1", 80 },	 { "[fd00::1]", 0, "fd00::1", -1 },
-		{ "fd00::1", 0, "fd00::1", -1 },	 { "10.0.0.1:", -EINVAL, "", 0 },
-		{ "10.0.0.1:0", -EINVAL, "", 0 },	 { "10.0.0.1:65536", -EINVAL, "", 0 },
-		{ "10.0.0.1:80x", -EINVAL, "", 0 },	 { "[fd00::1", -EINVAL, "", 0 },
-		{ "[fd00::1]80", -EINVAL, "", 0 },	 { "", -EINVAL, "", 0 },
+		{ "10.0.0.1:80", 0, "10.0.0.1", 80 }, { "10.0.0.1", 0, "10.0.0.1", -1 },
+		{ "[fd00::1]:80", 0, "fd00::1", 80 }, { "[fd00::1]", 0, "fd00::1", -1 },
+		{ "fd00::1", 0, "fd00::1", -1 },      { "10.0.0.1:", -EINVAL, "", 0 },
+		{ "10.0.0.1:0", -EINVAL, "", 0 },     { "10.0.0.1:65536", -EINVAL, "", 0 },
+		{ "10.0.0.1:80x", -EINVAL, "", 0 },   { "[fd00::1", -EINVAL, "", 0 },
+		{ "[fd00::1]80", -EINVAL, "", 0 },    { "", -EINVAL, "", 0 },
 		{ "reviews:80", -EINVAL, "", 0 },
 	};
 
@@ -476,7 +498,7 @@ static void a_share_has_wilsons_interval(void **state)
 		__u64 hits, total;
 		int low, high;
 	} rows[] = {
-		{ 0, 10, 0, 2775 },    { 10, 10, 7225, 10000 }, { 5, 10, 2366, 7634 },
+		{ 0, 10, 0, 2775 },     { 10, 10, 7225, 10000 },   { 5, 10, 2366, 7634 },
 		{ 10, 100, 552, 1744 }, { 900, 1000, 8798, 9171 },
 	};
 

@@ -149,7 +149,9 @@ static struct service_port random_port(enum service_origin origin, size_t i)
 	enum protocol protocol = random_below(3) ? PROTOCOL_TCP : PROTOCOL_UDP;
 	struct service_port port = {
 		.name = random_below(2) ? random_text() : "http",
-		.number = 80 + i, .target_name = "", .protocol = protocol,
+		.number = 80 + i,
+		.target_name = "",
+		.protocol = protocol,
 		.app = protocol == PROTOCOL_UDP ? APP_TCP : random_below(3),
 	};
 
@@ -247,15 +249,18 @@ static struct model *random_model(void *memory)
 static struct endpoint random_endpoint(void *memory)
 {
 	struct endpoint endpoint = {
-		.addr = random_addr(), .workload = random_text(), .labels = random_labels(memory),
-		.port_count = random_below(3), .weight = random_below(WEIGHT_MAX + 1),
+		.addr = random_addr(),
+		.workload = random_text(),
+		.labels = random_labels(memory),
+		.port_count = random_below(3),
+		.weight = random_below(WEIGHT_MAX + 1),
 		.state = random_below(3),
 	};
 
 	endpoint.ports = talloc_zero_array(memory, struct endpoint_port, 2);
 	for (size_t i = 0; i < endpoint.port_count; i++)
-		endpoint.ports[i] = (struct endpoint_port){
-			random_text(), 1 + random_below(65535), i ? PROTOCOL_UDP : PROTOCOL_TCP };
+		endpoint.ports[i] = (struct endpoint_port){ random_text(), 1 + random_below(65535),
+							    i ? PROTOCOL_UDP : PROTOCOL_TCP };
 	return endpoint;
 }
 

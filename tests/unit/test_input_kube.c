@@ -5,12 +5,12 @@
  */
 #include "input_rows.h"
 
-#define OBJECT(version, kind, meta, rest) \
+#define OBJECT(version, kind, meta, rest)                                                          \
 	"apiVersion: " version "\nkind: " kind "\nmetadata: {" meta "}\n" rest
 #define SERVICE(spec) OBJECT("v1", "Service", "name: reviews", "spec:\n" spec)
-#define SLICE(rest)                                                               \
-	OBJECT("discovery.k8s.io/v1", "EndpointSlice",                            \
-	       "name: reviews-x, labels: {kubernetes.io/service-name: reviews}", \
+#define SLICE(rest)                                                                                \
+	OBJECT("discovery.k8s.io/v1", "EndpointSlice",                                             \
+	       "name: reviews-x, labels: {kubernetes.io/service-name: reviews}",                   \
 	       "addressType: IPv4\n" rest)
 #define POD(rest) OBJECT("v1", "Pod", "name: a, labels: {version: v1}", rest)
 
@@ -144,8 +144,7 @@ static const struct row endpoint_rows[] = {
 	  SLICE("endpoints: [{addresses: [10.0.0.1], nodeName: a, zone: b, hostname: c, "
 		"topology: {a: b}, deprecatedTopology: {a: b}}]\nports: [{port: 80, "
 		"appProtocol: http}]\n"),
-	  .result = "group EndpointSlice/default/reviews-x of " REVIEWS
-		    " 10.0.0.1*1:=80/tcp\n" },
+	  .result = "group EndpointSlice/default/reviews-x of " REVIEWS " 10.0.0.1*1:=80/tcp\n" },
 	{ "topology hints are ignored, said once",
 	  SLICE("endpoints: [{addresses: [10.0.0.1], hints: {forZones: []}}, {addresses: "
 		"[10.0.0.2], hints: {a: b}}]\n"),

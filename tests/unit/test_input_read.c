@@ -119,12 +119,12 @@ static void limit_try(off_t size, size_t times, int wanted)
 
 static void test_an_input_has_a_limit(void **state)
 {
-	limit_try(1l << 40, 1, -EFBIG);
-	limit_try(128l << 20, 1, -EFBIG);
-	limit_try((128l << 20) - 1, 1, 0);
-	limit_try(64l << 20, 1, 0);
+	limit_try(1L << 40, 1, -EFBIG);
+	limit_try(128L << 20, 1, -EFBIG);
+	limit_try((128L << 20) - 1, 1, 0);
+	limit_try(64L << 20, 1, 0);
 	/* All files together. */
-	limit_try(64l << 20, 2, -EFBIG);
+	limit_try(64L << 20, 2, -EFBIG);
 }
 
 /* Nobody knows how much will come out of a pipe. */

@@ -139,7 +139,7 @@ static void labels_contain_rows(void **state)
 		struct label_list wanted;
 		bool contained;
 	} rows[] = {
-		{ { NULL, 0 }, true },	      { { same, 2 }, true },	{ { other, 2 }, false },
+		{ { NULL, 0 }, true },        { { same, 2 }, true },    { { other, 2 }, false },
 		{ { missing, 1 }, false },    { { before, 1 }, false }, { { have, 3 }, true },
 		{ { empty_value, 1 }, true },
 	};
@@ -235,14 +235,28 @@ static void copies_share_nothing(void **state)
 	struct prefix prefix = { .len = 7 };
 	struct match match = { .destinations = &prefix, .destination_count = 1 };
 	struct destination destination = { .host = text, .subset = text, .weight = 5 };
-	struct rule rule = { .name = text, .matches = &match, .match_count = 1,
-			     .destinations = &destination, .destination_count = 1 };
+	struct rule rule = { .name = text,
+			     .matches = &match,
+			     .match_count = 1,
+			     .destinations = &destination,
+			     .destination_count = 1 };
 	struct addr vip = { .family = 4 };
 	struct service service = {
-		.host = text, .name = text, .namespace = text, .vips = &vip, .vip_count = 1,
-		.ports = &port, .port_count = 1, .selector = { &label, 1 }, .subsets = &subset,
-		.subset_count = 1, .destination_rule = text, .rules = &rule, .rule_count = 1,
-		.virtual_service = text, .virtual_service_namespace = text,
+		.host = text,
+		.name = text,
+		.namespace = text,
+		.vips = &vip,
+		.vip_count = 1,
+		.ports = &port,
+		.port_count = 1,
+		.selector = { &label, 1 },
+		.subsets = &subset,
+		.subset_count = 1,
+		.destination_rule = text,
+		.rules = &rule,
+		.rule_count = 1,
+		.virtual_service = text,
+		.virtual_service_namespace = text,
 	};
 	struct model model = { &service, 1 };
 	_cleanup_talloc_ struct model *copy = model_copy(NULL, &model);
@@ -270,8 +284,11 @@ static void inventories_are_copied_deep(void **state)
 	char text[] = "text";
 	struct label label = { text, text };
 	struct endpoint_port port = { .name = text, .number = 80, .protocol = PROTOCOL_TCP };
-	struct endpoint endpoint = { .workload = text, .labels = { &label, 1 }, .ports = &port,
-				     .port_count = 1, .weight = 3 };
+	struct endpoint endpoint = { .workload = text,
+				     .labels = { &label, 1 },
+				     .ports = &port,
+				     .port_count = 1,
+				     .weight = 3 };
 	struct endpoint_group group = { text, text, &endpoint, 1 };
 	struct workload workload = { .name = text, .labels = { &label, 1 } };
 	struct drain drain = { .host = text, .port = 80 };

@@ -15,25 +15,25 @@
 #include "user/input/input.h"
 #include "user/node/node.h"
 
-#define SERVICE_OF(name, vip)                                                                     \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: default}\n"         \
-	"spec:\n  clusterIP: " vip "\n  selector: {app: " name "}\n"                              \
-	"  ports: [{name: http, port: 9080}]\n---\n"                                              \
-	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"                             \
-	"metadata: {name: " name ", namespace: default}\n"                                        \
-	"spec:\n  host: " name "\n  subsets:\n"                                                   \
+#define SERVICE_OF(name, vip)                                                                      \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: default}\n"          \
+	"spec:\n  clusterIP: " vip "\n  selector: {app: " name "}\n"                               \
+	"  ports: [{name: http, port: 9080}]\n---\n"                                               \
+	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"                              \
+	"metadata: {name: " name ", namespace: default}\n"                                         \
+	"spec:\n  host: " name "\n  subsets:\n"                                                    \
 	"  - {name: v1, labels: {version: v1}}\n  - {name: v3, labels: {version: v3}}\n---\n"
-#define WEIGHTS_OF(name, v1, v3)                                                                  \
-	"apiVersion: networking.istio.io/v1\nkind: VirtualService\n"                              \
-	"metadata: {name: " name ", namespace: default}\n"                                        \
-	"spec:\n  hosts: [" name "]\n  http:\n  - route:\n"                                       \
-	"    - {destination: {host: " name ", subset: v1}, weight: " v1 "}\n"                     \
+#define WEIGHTS_OF(name, v1, v3)                                                                   \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\n"                               \
+	"metadata: {name: " name ", namespace: default}\n"                                         \
+	"spec:\n  hosts: [" name "]\n  http:\n  - route:\n"                                        \
+	"    - {destination: {host: " name ", subset: v1}, weight: " v1 "}\n"                      \
 	"    - {destination: {host: " name ", subset: v3}, weight: " v3 "}\n---\n"
-#define SLICE(address)                                                                            \
-	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"                                  \
-	"metadata: {name: reviews-1, namespace: default, "                                        \
-	"labels: {kubernetes.io/service-name: reviews}}\n"                                        \
-	"addressType: IPv4\nports: [{name: http, port: 9080, protocol: TCP}]\n"                   \
+#define SLICE(address)                                                                             \
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"                                   \
+	"metadata: {name: reviews-1, namespace: default, "                                         \
+	"labels: {kubernetes.io/service-name: reviews}}\n"                                         \
+	"addressType: IPv4\nports: [{name: http, port: 9080, protocol: TCP}]\n"                    \
 	"endpoints: [{addresses: [" address "], conditions: {ready: true}}]\n---\n"
 
 #define BASE SERVICE_OF("reviews", "10.0.0.1") SERVICE_OF("ratings", "10.0.0.2")
@@ -159,7 +159,9 @@ static void commit_makes_a_revision(void **state)
 static void history_says_who_when_and_why(void **state)
 {
 	static const struct node_change with_reason = {
-		.author = "bob", .reason = "canary\nto half", .command = "weight",
+		.author = "bob",
+		.reason = "canary\nto half",
+		.command = "weight",
 	};
 	struct fixture *f = *state;
 	struct store_revision *list;
@@ -324,8 +326,8 @@ static void rollback_to_a_number(void **state)
 
 static void service_rollback(struct fixture *f, const char *host, uint32_t number)
 {
-	assert_int_equal(node_rollback_service(f->node, host, number, &change, f->diags, f,
-					       &f->result), 0);
+	assert_int_equal(
+		node_rollback_service(f->node, host, number, &change, f->diags, f, &f->result), 0);
 }
 
 static void rollback_of_a_service_toggles(void **state)
@@ -372,11 +374,13 @@ static void rollback_of_a_service_that_never_differed(void **state)
 
 	apply(f, both_90, 1, true);
 	apply(f, ratings_50, 2, true);
-	assert_int_equal(node_rollback_service(f->node, REVIEWS, 0, &change, f->diags, f,
-					       &f->result), -ENOENT);
+	assert_int_equal(
+		node_rollback_service(f->node, REVIEWS, 0, &change, f->diags, f, &f->result),
+		-ENOENT);
 	assert_non_null(strstr(last_text(f), "has other rules of it"));
-	assert_int_equal(node_rollback_service(f->node, "none", 0, &change, f->diags, f,
-					       &f->result), -ENOENT);
+	assert_int_equal(
+		node_rollback_service(f->node, "none", 0, &change, f->diags, f, &f->result),
+		-ENOENT);
 	assert_int_equal(f->node->active, 2);
 }
 
@@ -493,7 +497,8 @@ static void lost_endpoints_are_not_none(void **state)
 static void writers_exclude_each_other(void **state)
 {
 	struct fixture *f = *state;
-	struct node_options options = { .state_dir = f->dir, .pin_dir = "/nowhere",
+	struct node_options options = { .state_dir = f->dir,
+					.pin_dir = "/nowhere",
 					.timeout_ms = 20 };
 	struct node *node = NULL;
 	struct diags *diags = diags_new(f);

@@ -55,23 +55,38 @@ static struct prefix prefix(const char *text)
 
 static struct service_port port(const char *name, uint16_t number)
 {
-	return (struct service_port){ .name = name, .number = number, .target_name = "",
-				      .protocol = PROTOCOL_TCP, .app = APP_HTTP };
+	return (struct service_port){ .name = name,
+				      .number = number,
+				      .target_name = "",
+				      .protocol = PROTOCOL_TCP,
+				      .app = APP_HTTP };
 }
 
 static struct endpoint endpoint(struct world *w, const char *text, struct label *label)
 {
-	return (struct endpoint){ .addr = addr(text), .workload = "", .labels = { label, 1 },
-				  .ports = &w->endpoint_port, .port_count = 1, .weight = 1 };
+	return (struct endpoint){ .addr = addr(text),
+				  .workload = "",
+				  .labels = { label, 1 },
+				  .ports = &w->endpoint_port,
+				  .port_count = 1,
+				  .weight = 1 };
 }
 
 static struct service service(const char *host, const char *name, struct addr *vips,
 			      struct service_port *ports)
 {
 	return (struct service){
-		.host = host, .name = name, .namespace = "default", .origin = SERVICE_KUBE,
-		.vips = vips, .vip_count = 1, .ports = ports, .port_count = 1,
-		.destination_rule = "", .virtual_service = "", .virtual_service_namespace = "",
+		.host = host,
+		.name = name,
+		.namespace = "default",
+		.origin = SERVICE_KUBE,
+		.vips = vips,
+		.vip_count = 1,
+		.ports = ports,
+		.port_count = 1,
+		.destination_rule = "",
+		.virtual_service = "",
+		.virtual_service_namespace = "",
 	};
 }
 
@@ -84,13 +99,14 @@ static void world_make(struct world *w)
 		.endpoint_port = { "http", 8080, PROTOCOL_TCP },
 	};
 	for (size_t i = 0; i < 4; i++)
-		w->destinations[i] = (struct destination){ HOST, i % 2 ? "v2" : "v1", 0,
-							   i % 2 ? 10 : 90 };
+		w->destinations[i] =
+			(struct destination){ HOST, i % 2 ? "v2" : "v1", 0, i % 2 ? 10 : 90 };
 	for (size_t i = 0; i < 2; i++)
-		w->subsets[i] = (struct subset){ .name = i ? "v2" : "v1",
-						 .labels = { &w->labels[i], 1 } };
+		w->subsets[i] =
+			(struct subset){ .name = i ? "v2" : "v1", .labels = { &w->labels[i], 1 } };
 	for (size_t i = 0; i < 3; i++)
-		w->rules[i] = (struct rule){ .kind = RULE_HTTP, .name = "",
+		w->rules[i] = (struct rule){ .kind = RULE_HTTP,
+					     .name = "",
 					     .destinations = w->destinations,
 					     .destination_count = 2 };
 	w->services[0] = service(OTHER, "ratings", w->vips[0], w->ports[0]);
@@ -438,14 +454,13 @@ static void conflict(struct world *w)
 #define RATINGS_VERSION OTHER "||80/tcp:\n"
 #define RATINGS "ratings.default 10.0.0.2:80/6\n any (implicit) -*100\n"
 #define REVIEWS "reviews.default 10.0.0.1:80/6\n"
-#define RATINGS_EMPTY \
+#define RATINGS_EMPTY                                                                              \
 	"warning: ratings.default: version \"-\" (" OTHER "||80/tcp) has no ready endpoint\n"
 #define PLAN(versions, rules) RATINGS_VERSION versions REVIEWS rules RATINGS
 #define WHOLE HOST "||80/tcp: 10.1.0.1:8080*1 10.1.0.2:8080*1 10.1.0.3:8080*1\n"
 #define IMPLICIT " any (implicit) -*100\n"
 #define WARNING "warning: reviews.default: "
-#define EMPTY(version, key) \
-	WARNING "version \"" version "\" (" HOST key ") has no ready endpoint\n"
+#define EMPTY(version, key) WARNING "version \"" version "\" (" HOST key ") has no ready endpoint\n"
 #define SPLIT " any (http[0]) v1*90 v2*10\n"
 
 static const struct {
@@ -454,149 +469,125 @@ static const struct {
 	const char *wanted;   /* the plan */
 	const char *warnings; /* and what was found on the way */
 } rows[] = {
-	{ "a rule without matches is one rule for any source", nothing,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "a service without rules goes to all its endpoints", no_rules,
-	 PLAN(WHOLE, IMPLICIT),
-	 RATINGS_EMPTY },
-	{ "a tcp rule does not govern an http port", tcp_rule_for_http_port,
-	 PLAN(WHOLE, IMPLICIT),
-	 WARNING "the rule tcp[0] governs no port of the service\n" RATINGS_EMPTY },
+	{ "a rule without matches is one rule for any source", nothing, PLAN(V1 V2, SPLIT),
+	  RATINGS_EMPTY },
+	{ "a service without rules goes to all its endpoints", no_rules, PLAN(WHOLE, IMPLICIT),
+	  RATINGS_EMPTY },
+	{ "a tcp rule does not govern an http port", tcp_rule_for_http_port, PLAN(WHOLE, IMPLICIT),
+	  WARNING "the rule tcp[0] governs no port of the service\n" RATINGS_EMPTY },
 	{ "it governs one of unknown kind, when there is no http rule", tcp_rule_for_unknown_port,
-	 PLAN(V1 V2, " any (tcp[0]) v1*90 v2*10\n"),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, " any (tcp[0]) v1*90 v2*10\n"), RATINGS_EMPTY },
 	{ "of a port of unknown kind http rules come before tcp rules", http_rule_for_unknown_port,
-	 PLAN(V1 V2, SPLIT),
-	 WARNING "the rule tcp[0] governs no port of the service\n" RATINGS_EMPTY },
+	  PLAN(V1 V2, SPLIT),
+	  WARNING "the rule tcp[0] governs no port of the service\n" RATINGS_EMPTY },
 	{ "tcp rules govern UDP ports", udp_port,
-	 RATINGS_VERSION HOST "|v1|80/udp: 10.1.0.1:8080*1\n" HOST
-	  "|v2|80/udp: 10.1.0.2:8080*1 10.1.0.3:8080*1\n"
+	  RATINGS_VERSION HOST
+	  "|v1|80/udp: 10.1.0.1:8080*1\n" HOST "|v2|80/udp: 10.1.0.2:8080*1 10.1.0.3:8080*1\n"
 	  "reviews.default 10.0.0.1:80/17\n any (tcp[0]) v1*90 v2*10\n" RATINGS,
-	 RATINGS_EMPTY },
+	  RATINGS_EMPTY },
 	{ "each match is a rule, in order; what matches none is refused", sources,
-	 PLAN(V1 V2, " 10.9.0.0/16 (http[0] canary) v1*90 v2*10\n 10.8.0.1/32 (http[0] "
-	  "canary) v1*90 v2*10\n"),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, " 10.9.0.0/16 (http[0] canary) v1*90 v2*10\n 10.8.0.1/32 (http[0] "
+		      "canary) v1*90 v2*10\n"),
+	  RATINGS_EMPTY },
 	{ "a source of no bits is any; what follows is not reached", source_of_no_bits,
-	 PLAN(V1 V2, SPLIT),
-	 WARNING "the rule http[1] is never reached: one before it takes every connection\n"
-	  RATINGS_EMPTY },
+	  PLAN(V1 V2, SPLIT),
+	  WARNING "the rule http[1] is never reached: one before it takes every "
+		  "connection\n" RATINGS_EMPTY },
 	{ "no rule is left when the source is of the other family", source_of_other_family,
-	 PLAN(WHOLE, IMPLICIT),
-	 WARNING "the rule http[0] governs no port of the service\n" RATINGS_EMPTY },
+	  PLAN(WHOLE, IMPLICIT),
+	  WARNING "the rule http[0] governs no port of the service\n" RATINGS_EMPTY },
 	{ "a match of one port leaves the other to the implicit rule", match_port,
-	 RATINGS_VERSION V1 V2 HOST "||81/tcp:\n" REVIEWS SPLIT
+	  RATINGS_VERSION V1 V2 HOST
+	  "||81/tcp:\n" REVIEWS SPLIT
 	  "reviews.default 10.0.0.1:81/6\n any (implicit) -*100\n" RATINGS,
-	 RATINGS_EMPTY EMPTY("-", "||81/tcp") },
+	  RATINGS_EMPTY EMPTY("-", "||81/tcp") },
 	{ "a match of a destination takes only VIPs inside it", match_destination,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, SPLIT), RATINGS_EMPTY },
 	{ "a VIP of each family has versions of its own", two_families,
-	 RATINGS_VERSION V1 HOST "|v1|80/tcp6:\n" HOST "|v2|80/tcp: 10.1.0.2:8080*1\n" HOST
-	  "|v2|80/tcp6: fd01::3:8080*1\n" REVIEWS SPLIT RATINGS
-	  "reviews.default fd00::1:80/6\n" SPLIT,
-	 RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp6") },
+	  RATINGS_VERSION V1 HOST "|v1|80/tcp6:\n" HOST "|v2|80/tcp: 10.1.0.2:8080*1\n" HOST
+				  "|v2|80/tcp6: fd01::3:8080*1\n" REVIEWS SPLIT RATINGS
+				  "reviews.default fd00::1:80/6\n" SPLIT,
+	  RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp6") },
 	{ "a known pod's labels are used instead of the endpoint's own", pods_labels,
-	 PLAN(HOST "|v1|80/tcp:\n" HOST
-	  "|v2|80/tcp: 10.1.0.1:8080*1 10.1.0.2:8080*1 10.1.0.3:8080*1\n", SPLIT),
-	 RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp") },
-	{ "an unknown pod has the endpoint's labels", unknown_pod,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "an endpoint that is not ready is known with weight 0", not_ready,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*0 10.1.0.3:8080*1\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "one on its way out gets nothing while another is ready", terminating,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*0 10.1.0.3:8080*1\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "and is used when none is", only_terminating,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*0\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "a drained endpoint keeps its flows and gets no new ones", drained,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*0\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "a drain of another port is not of this one", drained_other_port,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "of one address and port the readier one counts", twice_the_same_endpoint,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.3:8080*1\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "groups of one host add up", two_groups,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "an EndpointSlice pairs ports by name", other_port_name,
-	 PLAN(HOST "|v1|80/tcp:\n" HOST "|v2|80/tcp:\n", SPLIT),
-	 RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp") EMPTY("v2", "|v2|80/tcp") },
-	{ "a ServiceEntry's endpoint lists only ports that differ", entry_port,
-	 PLAN(HOST "|v1|80/tcp: 10.1.0.1:8000*1\n" HOST
-	  "|v2|80/tcp: 10.1.0.2:8000*1 10.1.0.3:8000*1\n", SPLIT),
-	 RATINGS_EMPTY },
-	{ "an endpoint without ports has the service's", no_endpoint_ports,
-	 PLAN(HOST "|v1|80/tcp: 10.1.0.1:80*1\n" V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "one unnamed port of an endpoint is the service's only one", unnamed_port,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "a subset that nobody defines takes its share to nowhere", undefined_subset,
-	 PLAN(V1 HOST "|v9|80/tcp:\n", " any (http[0]) v1*90 v9*10\n"),
-	 WARNING "no DestinationRule of \"" HOST "\" defines the subset \"v9\": its "
-	  "share is refused\n" RATINGS_EMPTY },
-	{ "so does a host that nobody defines", unknown_host,
-	 PLAN(V1 "x||80/tcp:\n", " any (http[0]) v1*90 -*10\n"),
-	 WARNING "no service or ServiceEntry defines the destination host \"x\"\n"
-	  RATINGS_EMPTY "warning: x: version \"-\" (x||80/tcp) has no ready endpoint\n" },
-	{ "a destination may be another service: its only port counts", other_host,
-	 OTHER "||88/tcp:\n" V1 REVIEWS " any (http[0]) v1*90 -*10\n"
-	  "ratings.default 10.0.0.2:88/6\n any (implicit) -*100\n",
-	 "warning: ratings.default: version \"-\" (" OTHER "||88/tcp) has no ready endpoint\n" },
-	{ "a port that the destination does not have", missing_port,
-	 PLAN(V1 HOST "|v2|99/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*1\n", SPLIT),
-	 WARNING "the destination host \"" HOST "\" has no TCP port 99\n" RATINGS_EMPTY },
-	{ "a subset without labels is every endpoint", no_labels,
-	 PLAN(V1 HOST "|v2|80/tcp: 10.1.0.1:8080*1 10.1.0.2:8080*1 10.1.0.3:8080*1\n", SPLIT),
-	 WARNING "the subset \"v2\" of \"" HOST "\" has no labels: it is every endpoint\n"
+	  PLAN(HOST "|v1|80/tcp:\n" HOST
+		    "|v2|80/tcp: 10.1.0.1:8080*1 10.1.0.2:8080*1 10.1.0.3:8080*1\n",
+	       SPLIT),
+	  RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp") },
+	{ "an unknown pod has the endpoint's labels", unknown_pod, PLAN(V1 V2, SPLIT),
 	  RATINGS_EMPTY },
+	{ "an endpoint that is not ready is known with weight 0", not_ready,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*0 10.1.0.3:8080*1\n", SPLIT), RATINGS_EMPTY },
+	{ "one on its way out gets nothing while another is ready", terminating,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*0 10.1.0.3:8080*1\n", SPLIT), RATINGS_EMPTY },
+	{ "and is used when none is", only_terminating,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*0\n", SPLIT), RATINGS_EMPTY },
+	{ "a drained endpoint keeps its flows and gets no new ones", drained,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*0\n", SPLIT), RATINGS_EMPTY },
+	{ "a drain of another port is not of this one", drained_other_port, PLAN(V1 V2, SPLIT),
+	  RATINGS_EMPTY },
+	{ "of one address and port the readier one counts", twice_the_same_endpoint,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.3:8080*1\n", SPLIT), RATINGS_EMPTY },
+	{ "groups of one host add up", two_groups, PLAN(V1 V2, SPLIT), RATINGS_EMPTY },
+	{ "an EndpointSlice pairs ports by name", other_port_name,
+	  PLAN(HOST "|v1|80/tcp:\n" HOST "|v2|80/tcp:\n", SPLIT),
+	  RATINGS_EMPTY EMPTY("v1", "|v1|80/tcp") EMPTY("v2", "|v2|80/tcp") },
+	{ "a ServiceEntry's endpoint lists only ports that differ", entry_port,
+	  PLAN(HOST "|v1|80/tcp: 10.1.0.1:8000*1\n" HOST
+		    "|v2|80/tcp: 10.1.0.2:8000*1 10.1.0.3:8000*1\n",
+	       SPLIT),
+	  RATINGS_EMPTY },
+	{ "an endpoint without ports has the service's", no_endpoint_ports,
+	  PLAN(HOST "|v1|80/tcp: 10.1.0.1:80*1\n" V2, SPLIT), RATINGS_EMPTY },
+	{ "one unnamed port of an endpoint is the service's only one", unnamed_port,
+	  PLAN(V1 V2, SPLIT), RATINGS_EMPTY },
+	{ "a subset that nobody defines takes its share to nowhere", undefined_subset,
+	  PLAN(V1 HOST "|v9|80/tcp:\n", " any (http[0]) v1*90 v9*10\n"),
+	  WARNING "no DestinationRule of \"" HOST "\" defines the subset \"v9\": its "
+		  "share is refused\n" RATINGS_EMPTY },
+	{ "so does a host that nobody defines", unknown_host,
+	  PLAN(V1 "x||80/tcp:\n", " any (http[0]) v1*90 -*10\n"),
+	  WARNING "no service or ServiceEntry defines the destination host \"x\"\n" RATINGS_EMPTY
+		  "warning: x: version \"-\" (x||80/tcp) has no ready endpoint\n" },
+	{ "a destination may be another service: its only port counts", other_host,
+	  OTHER "||88/tcp:\n" V1 REVIEWS " any (http[0]) v1*90 -*10\n"
+		"ratings.default 10.0.0.2:88/6\n any (implicit) -*100\n",
+	  "warning: ratings.default: version \"-\" (" OTHER "||88/tcp) has no ready endpoint\n" },
+	{ "a port that the destination does not have", missing_port,
+	  PLAN(V1 HOST "|v2|99/tcp: 10.1.0.2:8080*1 10.1.0.3:8080*1\n", SPLIT),
+	  WARNING "the destination host \"" HOST "\" has no TCP port 99\n" RATINGS_EMPTY },
+	{ "a subset without labels is every endpoint", no_labels,
+	  PLAN(V1 HOST "|v2|80/tcp: 10.1.0.1:8080*1 10.1.0.2:8080*1 10.1.0.3:8080*1\n", SPLIT),
+	  WARNING "the subset \"v2\" of \"" HOST
+		  "\" has no labels: it is every endpoint\n" RATINGS_EMPTY },
 	{ "a version without endpoints and without a share is no warning", empty_without_share,
-	 PLAN(V1 HOST "|v2|80/tcp:\n", " any (http[0]) v1*90 v2*0\n"),
-	 RATINGS_EMPTY },
+	  PLAN(V1 HOST "|v2|80/tcp:\n", " any (http[0]) v1*90 v2*0\n"), RATINGS_EMPTY },
 	{ "weights of 0 alone are an error, also without an address", all_zero, "",
-	 "error: reviews.default: every weight of rule 1 is 0; at least one must be above 0\n"
-	 WARNING "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
+	  "error: reviews.default: every weight of rule 1 is 0; at least one must be above "
+	  "0\n" WARNING
+	  "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
 	{ "weights of a version that is named twice add up", same_version_twice,
-	 PLAN(V1 V2, " any (http[0]) v1*180 v2*20\n"),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, " any (http[0]) v1*180 v2*20\n"), RATINGS_EMPTY },
 	{ "the first destination is the stable one, the others go by key", stable_first,
-	 PLAN(V1 V2 HOST "|v9|80/tcp:\n", " any (http[0]) v2*90 v1*90 v9*10\n"),
-	 WARNING "no DestinationRule of \"" HOST "\" defines the subset \"v9\": its "
-	  "share is refused\n" RATINGS_EMPTY },
+	  PLAN(V1 V2 HOST "|v9|80/tcp:\n", " any (http[0]) v2*90 v1*90 v9*10\n"),
+	  WARNING "no DestinationRule of \"" HOST "\" defines the subset \"v9\": its "
+		  "share is refused\n" RATINGS_EMPTY },
 	{ "client affinity of the service", affinity,
-	 PLAN(V1 V2, " any (http[0]) v1*90 v2*10 by client\n"),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, " any (http[0]) v1*90 v2*10 by client\n"), RATINGS_EMPTY },
 	{ "or of the stable destination's subset", subset_affinity,
-	 PLAN(V1 V2, " any (http[0]) v1*90 v2*10 by client\n"),
-	 RATINGS_EMPTY },
-	{ "but not of another's", other_subset_affinity,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
-	{ "a service may spill", spill,
-	 PLAN(V1 V2, " any (http[0]) v1*90 v2*10 spill\n"),
-	 RATINGS_EMPTY },
-	{ "a VIP that a service lists twice is one", vip_twice,
-	 PLAN(V1 V2, SPLIT),
-	 RATINGS_EMPTY },
+	  PLAN(V1 V2, " any (http[0]) v1*90 v2*10 by client\n"), RATINGS_EMPTY },
+	{ "but not of another's", other_subset_affinity, PLAN(V1 V2, SPLIT), RATINGS_EMPTY },
+	{ "a service may spill", spill, PLAN(V1 V2, " any (http[0]) v1*90 v2*10 spill\n"),
+	  RATINGS_EMPTY },
+	{ "a VIP that a service lists twice is one", vip_twice, PLAN(V1 V2, SPLIT), RATINGS_EMPTY },
 	{ "a Kubernetes Service without a rule is the node's own business", no_rules_kube,
-	 RATINGS_VERSION RATINGS,
-	 "note: reviews.default: no rule names this Service: left to the node\n" RATINGS_EMPTY },
-	{ "a service with rules and without a VIP", no_vip,
-	 RATINGS_VERSION RATINGS,
-	 WARNING "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
-	{ "rules for a host that nobody defines", undefined,
-	 RATINGS_VERSION RATINGS,
-	 WARNING "no Service or ServiceEntry defines this host: no effect yet\n" RATINGS_EMPTY },
-	{ "two services of one VIP, port and protocol are an error", conflict,
-	 "",
-	 "error: " OTHER " and " HOST " both claim 10.0.0.2 port 80/tcp\n" RATINGS_EMPTY },
+	  RATINGS_VERSION RATINGS,
+	  "note: reviews.default: no rule names this Service: left to the node\n" RATINGS_EMPTY },
+	{ "a service with rules and without a VIP", no_vip, RATINGS_VERSION RATINGS,
+	  WARNING "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
+	{ "rules for a host that nobody defines", undefined, RATINGS_VERSION RATINGS,
+	  WARNING "no Service or ServiceEntry defines this host: no effect yet\n" RATINGS_EMPTY },
+	{ "two services of one VIP, port and protocol are an error", conflict, "",
+	  "error: " OTHER " and " HOST " both claim 10.0.0.2 port 80/tcp\n" RATINGS_EMPTY },
 };
 
 static void rows_hold(void **state)
@@ -686,7 +677,9 @@ static void limits_are_errors(void **state)
 /* A large cluster: nothing in the way from model to plan may be quadratic. */
 static void ten_thousand_services_are_quick(void **state)
 {
-	enum { COUNT = 10000 };
+	enum {
+		COUNT = 10000
+	};
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
 	_cleanup_talloc_ struct plan *plan = NULL;
 	_cleanup_talloc_ struct world *worlds = talloc_array(NULL, struct world, COUNT);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The headers that the kernel half and the user half both compile: the hash, the pick and the checksum. What they
- * must give is written here as numbers, so that machines of either byte order are held to the same.
+ * The headers that the kernel half and the user half both compile: the hash, the pick and the
+ * checksum. What they must give is written here as numbers, so that machines of either byte order
+ * are held to the same.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -96,7 +97,8 @@ static void the_hash_is_siphash_1_3(void **state)
 			key.word[i] = random_word();
 			little[i] = htole64(key.word[i]);
 		}
-		assert_true(pick_hash(&key, seed) == sip_hash((uint8_t *)little, key.count * 8, 1, 3));
+		assert_true(pick_hash(&key, seed) ==
+			    sip_hash((uint8_t *)little, key.count * 8, 1, 3));
 	}
 }
 

@@ -71,7 +71,7 @@ static void sizes(void **state)
 static void shares_follow_weights(void **state)
 {
 	static const uint32_t rows[][4] = {
-		{ 1, 1, 1, 1 }, { 3, 2, 1, 0 }, { 100, 1, 1, 1 },
+		{ 1, 1, 1, 1 }, { 3, 2, 1, 0 },       { 100, 1, 1, 1 },
 		{ 7, 5, 3, 2 }, { 1000000, 1, 0, 0 },
 	};
 

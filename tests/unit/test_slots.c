@@ -126,7 +126,9 @@ static void promise_4_exact_shares(void **state)
 /* Every table of three versions on 32 slots, and every one unit from it. */
 static void promise_5_least_movement(void **state)
 {
-	enum { SIZE = 32 };
+	enum {
+		SIZE = 32
+	};
 	uint8_t a[SIZE], b[SIZE];
 
 	for (uint32_t x = 0; x <= SIZE; x++) {
@@ -216,7 +218,9 @@ static void promise_5_movement_of_any_change(void **state)
 	}
 }
 
-enum { RAMP_SLOTS = 1024 };
+enum {
+	RAMP_SLOTS = 1024
+};
 
 /* Grows one weight step by step and counts the slots that its version has lost on the way. */
 static size_t ramp_lost(uint32_t *weights, size_t count, size_t growing, uint32_t step_limit)
@@ -245,8 +249,9 @@ static void promise_5_monotone_ramp(void **state)
 
 		for (size_t v = 0; v < count; v++)
 			weights[v] = 1 + random_below(v ? 100 : 2000);
-		assert_int_equal(ramp_lost(weights, count, random_below((uint32_t)count),
-					   i % 2 ? 3 : 40), 0);
+		assert_int_equal(
+			ramp_lost(weights, count, random_below((uint32_t)count), i % 2 ? 3 : 40),
+			0);
 	}
 }
 
@@ -262,7 +267,8 @@ static void promise_5_monotone_ramp_of_a_canary(void **state)
 		for (size_t v = 1; v < count; v++)
 			weights[v] = random_below(500);
 		assert_int_equal(ramp_lost(weights, count, 1 + random_below((uint32_t)count - 1),
-					   i % 2 ? 3 : 20), 0);
+					   i % 2 ? 3 : 20),
+				 0);
 	}
 }
 
@@ -331,9 +337,9 @@ static void bad_arguments_touch_nothing(void **state)
 		const uint32_t *weights;
 		size_t count, size;
 	} rows[] = {
-		{ weights, 0, 16 },	{ weights, SLOTS_VERSIONS_MAX + 1, 16 },
-		{ zeros, 3, 16 },	{ weights, 1, 0 },
-		{ weights, 1, 15 },	{ weights, 1, 131072 },
+		{ weights, 0, 16 }, { weights, SLOTS_VERSIONS_MAX + 1, 16 },
+		{ zeros, 3, 16 },   { weights, 1, 0 },
+		{ weights, 1, 15 }, { weights, 1, 131072 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -286,9 +286,16 @@ static void oldest_are_removed(void **state)
 
 static void active_comes_back(void **state)
 {
-	static const char *const bad[] = { "", "active 1", "active x previous 2\n",
-					   "active 1 previous 2", "active 1 previous 2\nmore",
-					   "active 1 previous 2\n# time" };
+	static const char *const bad[] = { "",
+					   "active 1",
+					   "active x previous 2\n",
+					   "active 1 previous 2",
+					   "active 1 previous 2\nmore",
+					   "active 1 previous 2\n# time",
+					   "active 4294967297 previous 0\n",
+					   "active 1 previous 18446744073709551617\n",
+					   "active -1 previous 0\n",
+					   "active  1 previous 0\n" };
 	struct fixture *f = *state;
 	uint32_t active = 77, previous = 77;
 
@@ -302,6 +309,26 @@ static void active_comes_back(void **state)
 		spill(f, "active", bad[i], strlen(bad[i]));
 		assert_int_equal(store_active(f->store, &active, &previous), -EBADMSG);
 		assert_true(active == 42 && previous == 41);
+	}
+}
+
+/* No digest covers the pointer: what an editor or a bad disk left there must not be believed. */
+static void activation_that_is_altered_is_found(void **state)
+{
+	static const char *const reasons[] = { "\\",     "\\x",   "\\x4", "\\xg0",
+					       "a\\x+f", "\\x 1", "\\q" };
+	struct fixture *f = *state;
+	struct store_activation got;
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		_cleanup_talloc_ char *text = talloc_asprintf(
+			NULL,
+			"active 1 previous 2\n# time 2025-12-31T23:59:59Z\n# author ann\n"
+			"# reason %s\n",
+			reasons[i]);
+
+		spill(f, "active", text, strlen(text));
+		assert_int_equal(store_activation(f->store, f, &got), -EBADMSG);
 	}
 }
 
@@ -369,8 +396,8 @@ static void seed_is_made_once(void **state)
 	assert_int_equal(store_seed(f->store, NULL, f->diags, again), 0);
 	assert_memory_equal(first, again, sizeof(first));
 	assert_int_equal(store_seed(f->store, "zz", f->diags, again), -EINVAL);
-	assert_int_equal(
-		store_seed(f->store, "00000000000000ff0000000000000010", f->diags, again), 0);
+	assert_int_equal(store_seed(f->store, "00000000000000ff0000000000000010", f->diags, again),
+			 0);
 	assert_true(again[0] == 0xff && again[1] == 0x10);
 	assert_int_equal(store_seed(f->store, NULL, f->diags, first), 0);
 	assert_memory_equal(first, again, sizeof(first));
@@ -419,8 +446,7 @@ static void lock_names_its_holder(void **state)
 	pid = holder_start(f, &go);
 	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
 	assert_int_equal(store_lock(f->store, 50, "test", f->diags), -ETIMEDOUT);
-	snprintf(pid_text, sizeof(pid_text), "locked by pid %d (sluice apply) since 20",
-		 (int)pid);
+	snprintf(pid_text, sizeof(pid_text), "locked by pid %d (sluice apply) since 20", (int)pid);
 	assert_non_null(strstr(last_text(f), pid_text));
 	assert_non_null(strstr(last_text(f), "waited 0.05 s: try --timeout"));
 	close(go);
@@ -555,8 +581,8 @@ static void full_disk_leaves_nothing_half_written(void **state)
 	int status;
 
 	talloc_free(f->store);
-	snprintf(command, sizeof(command),
-		 "mount -t tmpfs -o size=256k sluice-test %s 2>/dev/null", f->dir);
+	snprintf(command, sizeof(command), "mount -t tmpfs -o size=256k sluice-test %s 2>/dev/null",
+		 f->dir);
 	if (system(command)) {
 		assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
 		print_message("cannot mount a small tmpfs here: the full disk is not tested\n");
@@ -584,7 +610,8 @@ static int read_only_run(const struct fixture *f)
 
 	if (!geteuid() && (setgid(65534) || setuid(65534)))
 		return 77;
-	/* Who would write to another's folder is told; who looks may look as far as its mode lets. */
+	/* Who would write to another's folder is told; who looks may look as far as its mode lets.
+	 */
 	if (store_open(diags, f->dir, true, diags, &store) != -EPERM ||
 	    !strstr(diags->list[0].text, "belongs to user 0, this is user 65534"))
 		return 5;
@@ -661,6 +688,7 @@ int main(void)
 		TEST(oldest_are_removed),
 		TEST(active_comes_back),
 		TEST(activation_comes_back),
+		TEST(activation_that_is_altered_is_found),
 		TEST(endpoints_come_back),
 		TEST(seed_is_made_once),
 		TEST(lock_names_its_holder),

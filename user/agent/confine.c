@@ -270,6 +270,12 @@ static const unsigned socket_families[] = { AF_UNIX, AF_NETLINK };
 /* An interface's name; and whether a stream is a terminal. */
 static const unsigned ioctl_requests[] = { SIOCGIFNAME, SIOCGIFINDEX, TCGETS };
 
+/* SCMP_CMP32 of one value leaves a member out, which clang takes for a slip. */
+static struct scmp_arg_cmp argument_is(unsigned at, uint32_t value)
+{
+	return (struct scmp_arg_cmp){ .arg = at, .op = SCMP_CMP_EQ, .datum_a = value };
+}
+
 /* The call with one of the values as its argument number `at`. */
 static int calls_with(scmp_filter_ctx filter, int call, unsigned at, const unsigned *values,
 		      size_t count)
@@ -277,8 +283,7 @@ static int calls_with(scmp_filter_ctx filter, int call, unsigned at, const unsig
 	int err = 0;
 
 	for (size_t i = 0; !err && i < count; i++)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-				       SCMP_CMP32(at, SCMP_CMP_EQ, values[i]));
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, argument_is(at, values[i]));
 	return err;
 }
 
@@ -293,7 +298,7 @@ static int calls_bounded(scmp_filter_ctx filter)
 				       SCMP_CMP32(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	return err ? err
 		   : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				      SCMP_CMP32(0, SCMP_CMP_EQ, (uint32_t)getpid()));
+				      argument_is(0, (uint32_t)getpid()));
 }
 
 static int filter_fill(scmp_filter_ctx filter, bool is_sharing)

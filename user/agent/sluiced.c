@@ -174,7 +174,7 @@ static int loop_add(struct loop *loop, enum source source, int fd)
 static int timer_make(unsigned first_ms, unsigned every_s)
 {
 	struct itimerspec when = {
-		.it_value = { first_ms / 1000, first_ms % 1000 * 1000000l },
+		.it_value = { first_ms / 1000, first_ms % 1000 * 1000000L },
 		.it_interval = { every_s, 0 },
 	};
 	_cleanup_close_ int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -228,7 +228,7 @@ static void timer_read(int fd)
 
 static void settle_start(const struct loop *loop)
 {
-	struct itimerspec when = { .it_value = { 0, CONFIG_SETTLE_MS * 1000000l } };
+	struct itimerspec when = { .it_value = { 0, CONFIG_SETTLE_MS * 1000000L } };
 
 	timerfd_settime(loop->fd[SOURCE_SETTLE], 0, &when, NULL);
 }

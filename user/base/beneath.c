@@ -68,7 +68,8 @@ static bool name_take(struct walk *walk, char ret_name[NAME_MAX + 2])
 
 static int link_follow(struct walk *walk, int link)
 {
-	char target[PATH_MAX], rest[PATH_MAX];
+	char target[PATH_MAX];
+	size_t left;
 	ssize_t size = readlinkat(link, "", target, sizeof(target) - 1);
 
 	if (size < 0)
@@ -78,11 +79,12 @@ static int link_follow(struct walk *walk, int link)
 		return -EXDEV;
 	if (++walk->links > LINKS_MAX)
 		return -ELOOP;
-	strcpy(rest, walk->rest);
-	if ((size_t)size + strlen(rest) + 2 > sizeof(walk->rest))
+	left = strlen(walk->rest);
+	if ((size_t)size + left + 2 > sizeof(walk->rest))
 		return -ENAMETOOLONG;
-	strcpy(walk->rest, target);
-	strcat(strcat(walk->rest, "/"), rest);
+	memmove(walk->rest + size + 1, walk->rest, left + 1);
+	memcpy(walk->rest, target, (size_t)size);
+	walk->rest[size] = '/';
 	return 0;
 }
 
@@ -131,7 +133,7 @@ static int walk_by_hand(int dir, const char *path, int flags)
 		return -EXDEV;
 	if (strlen(path) >= sizeof(walk.rest))
 		return -ENAMETOOLONG;
-	strcpy(walk.rest, path);
+	snprintf(walk.rest, sizeof(walk.rest), "%s", path);
 	while (!err && name_take(&walk, name))
 		err = name_enter(&walk, name);
 	return err ? err : walked_open(&walk, flags);

@@ -11,7 +11,7 @@ static inline void cleanup_free_p(void *p)
 	free(*(void **)p);
 }
 
-static inline void cleanup_close_p(int *fd)
+static inline void cleanup_close_p(const int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);

@@ -79,11 +79,11 @@ static int port_choose(struct cli *cli, const struct request *request, struct en
 
 	if (!request->port)
 		return CLI_DONE;
-	for (size_t i = 0; !found && i < service->port_count; i++) {
+	for (size_t i = 0; service->port_count > 1 && i < service->port_count; i++) {
 		if (target_of(&service->ports[i]) == request->port)
 			found = &service->ports[i];
 	}
-	if (!found && service->port_count)
+	if (!found && service->port_count > 1)
 		return port_unclear(cli, request);
 	endpoint->ports = talloc_zero(request->inventory, struct endpoint_port);
 	if (!endpoint->ports)

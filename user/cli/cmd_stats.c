@@ -313,11 +313,13 @@ static int stats_run(struct cli *cli)
 	const char *text = args_value(&cli->args, "watch");
 	struct stats stats = { 0 };
 	double seconds = 1;
+	char *end;
 	int exit;
 
 	if (text && *text) {
-		seconds = strtod(text, NULL);
-		if (seconds < 0.1 || seconds > 86400)
+		seconds = strtod(text, &end);
+		/* The comparisons are such that "nan" fails them. */
+		if (*end || !(seconds >= 0.1 && seconds <= 86400))
 			return cli_fail(cli, CLI_USAGE,
 					"--watch \"%s\"; allowed are 0.1 to 86400 seconds", text);
 	}

@@ -79,12 +79,15 @@ static bool has_word(const char *text, const char *name, size_t size)
 
 bool cli_is_about(const struct cli *cli, const struct diag *diag)
 {
-	size_t title = diag->text ? strcspn(diag->text, ":") : 0;
-	size_t name = diag->text ? strcspn(diag->text, ".:") : 0;
+	size_t title, name;
 
 	/* Only a plan's warnings begin with a service: they have an empty path and no place. */
 	if (!cli->about || diag->level == DIAG_ERROR || diag->file || !diag->path || *diag->path)
 		return true;
+	if (!diag->text)
+		return true;
+	title = strcspn(diag->text, ":");
+	name = strcspn(diag->text, ".:");
 	if (strlen(cli->about_title) == title && !strncmp(cli->about_title, diag->text, title))
 		return true;
 	return has_word(cli->about, diag->text, name);

@@ -48,7 +48,7 @@ json_t *json_text(const char *text)
 	json_t *json = text ? json_string(text) : json_null();
 	_cleanup_free_ char *plain = NULL;
 
-	if (json)
+	if (json || !text)
 		return json;
 	plain = strdup(text);
 	for (char *c = plain; c && *c; c++) {

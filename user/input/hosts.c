@@ -201,12 +201,10 @@ static int services_merge(struct work *work, const struct host_set *set)
 	if (!services)
 		return -ENOMEM;
 	for (size_t i = 0; i < set->count; i++) {
-		int order = -1;
-
 		if (!set->list[i])
 			return -ENOMEM;
 		while (old < model->service_count &&
-		       (order = strcmp(model->services[old].host, set->list[i])) <= 0)
+		       strcmp(model->services[old].host, set->list[i]) <= 0)
 			services[count++] = model->services[old++];
 		if (!count || strcmp(services[count - 1].host, set->list[i]))
 			service_fill(work, &services[count++], set->list[i]);

@@ -66,7 +66,7 @@ int json_pairs_join(void *parent, struct input_text *text)
 
 		if (value) {
 			to += sprintf(to, "\\U%08X", value);
-			from += 2 * ESCAPE_LENGTH;
+			from += (ptrdiff_t)2 * ESCAPE_LENGTH;
 			continue;
 		}
 		/* The character behind a backslash is its own: in "\\u" there is no escape. */

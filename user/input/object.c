@@ -47,12 +47,12 @@ static const struct kind {
 	[OBJECT_DESTINATION_RULE] = { ISTIO, "DestinationRule", " v1 v1beta1 v1alpha3 ",
 				      &schema_rule, .has_policy = true },
 	[OBJECT_VIRTUAL_SERVICE] = { ISTIO, "VirtualService", " v1 v1beta1 v1alpha3 ",
-				     &schema_virtual },
+				     &schema_virtual, .has_policy = false },
 	[OBJECT_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", " v1 v1beta1 ",
-				    &schema_kube_slice },
+				    &schema_kube_slice, .has_policy = false },
 	[OBJECT_ENDPOINTS] = { "", "Endpoints", " v1 ", &schema_kube_endpoints,
 			       .is_host = true },
-	[OBJECT_POD] = { "", "Pod", " v1 ", &schema_kube_pod },
+	[OBJECT_POD] = { "", "Pod", " v1 ", &schema_kube_pod, .has_policy = false },
 	[OBJECT_GROUP] = { "sluice.dev", "EndpointGroup", " v1 ", &schema_own_group,
 			   .is_nameless = true },
 	[OBJECT_DRAIN] = { "sluice.dev", "Drain", " v1 ", &schema_own_drain, .is_nameless = true },
@@ -340,7 +340,7 @@ static void document_read(struct reader *reader, const struct node *node,
 	if (identity.version_node->parent == node)
 		api_version = identity.version_node->text;
 	identity.kind = identity.kind_node->parent == node ? identity.kind_node->text : kind;
-	if (!api_version_split(reader, api_version, &identity))
+	if (!api_version || !identity.kind || !api_version_split(reader, api_version, &identity))
 		return;
 
 	size_t length = strlen(identity.kind);

@@ -132,8 +132,8 @@ size_t value_size(enum field_type type);
 #define report_note(reader, node, ...) node_report((reader)->diags, DIAG_NOTE, node, __VA_ARGS__)
 
 /* Checks that several tables use (check.c). */
-void check_host(struct reader *reader, const struct node *node, const void *text);
-void check_name(struct reader *reader, const struct node *node, const void *text);
+void check_host(struct reader *reader, const struct node *node, const void *value);
+void check_name(struct reader *reader, const struct node *node, const void *value);
 void check_labels(struct reader *reader, const struct node *node, const void *labels);
 void check_prefix(struct reader *reader, const struct node *node, const void *text);
 bool is_dns_name(const char *text, size_t length_max);

@@ -186,7 +186,7 @@ static bool duration_parse(const char *text, int64_t *ret_ns)
 			return false;
 		total += value * ns;
 	}
-	if (total > 315576000000e9 || total > 9e18)
+	if (total > 9e18)
 		return false;
 	*ret_ns = (int64_t)total;
 	return true;

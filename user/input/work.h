@@ -105,4 +105,4 @@ enum app_protocol app_of_istio(const char *protocol_name);
 	"sluice.dev/unknown" /* for export: neither http nor tcp, whatever the name */
 
 #define CLUSTER_DOMAIN ".svc.cluster.local"
-#define LIST_OF(type, list, index) (((type *const *)(list).items)[index])
+#define LIST_OF(type, list, index) (((__typeof__(type) *const *)(list).items)[index])

@@ -208,15 +208,20 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 	struct kernel_device device = { .ifindex = ifindex };
 
 	if (!if_indextoname(ifindex, device.name))
-		strcpy(device.name, "?");
-	strcpy(device.door,
-	       flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
-	strcpy(device.tc_hook, flags & SL_DEVICE_TCX ? "tcx" : "clsact");
-	strcpy(device.tc_by, flags & SL_DEVICE_TCX ? "link" : "netlink");
+		snprintf(device.name, sizeof(device.name), "%s", "?");
+	snprintf(device.door, sizeof(device.door), "%s",
+		 flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC) ? "xdp+tc" : "tc");
+	snprintf(device.tc_hook, sizeof(device.tc_hook), "%s",
+		 flags & SL_DEVICE_TCX ? "tcx" : "clsact");
+	snprintf(device.tc_by, sizeof(device.tc_by), "%s",
+		 flags & SL_DEVICE_TCX ? "link" : "netlink");
 	if (flags & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC)) {
-		strcpy(device.xdp_mode, flags & SL_DEVICE_XDP_NATIVE ? "native" : "generic");
-		strcpy(device.xdp_place, flags & SL_DEVICE_XDP_SHARED ? "dispatcher" : "single");
-		strcpy(device.xdp_by, flags & SL_DEVICE_XDP_SHARED ? "netlink" : "link");
+		snprintf(device.xdp_mode, sizeof(device.xdp_mode), "%s",
+			 flags & SL_DEVICE_XDP_NATIVE ? "native" : "generic");
+		snprintf(device.xdp_place, sizeof(device.xdp_place), "%s",
+			 flags & SL_DEVICE_XDP_SHARED ? "dispatcher" : "single");
+		snprintf(device.xdp_by, sizeof(device.xdp_by), "%s",
+			 flags & SL_DEVICE_XDP_SHARED ? "netlink" : "link");
 	}
 	device.xdp_target = flags & SL_DEVICE_XDP_TARGET;
 	*ret_device = device;

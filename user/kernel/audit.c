@@ -64,7 +64,7 @@ static bool split_is(const struct stage *stage, const struct sl_split *actual, u
 		    kernel->map[MAP_MEMBERS].entries * 2ull)
 		return false;
 	if (memcmp(members + actual->member_base, stage->members_of[wanted_at],
-		   actual->member_count * 4u))
+		   (size_t)actual->member_count * 4))
 		return false;
 	for (size_t i = 0; i < stage->table_count; i++)
 		if (stage->tables[i].base == wanted->slot_base && stage->tables[i].size == size)

@@ -174,7 +174,8 @@ static bool layout_fits(const struct kernel *kernel)
 
 static int flip_map(struct kernel *kernel)
 {
-	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS, MAP_VERSIONS };
+	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS,
+					      MAP_VERSIONS };
 	int err = 0;
 
 	for (size_t i = 0; !err && i < ARRAY_SIZE(needed); i++)
@@ -209,7 +210,7 @@ int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
 	if (strlen(pin_dir) >= sizeof(kernel->pin_dir))
 		return -ENAMETOOLONG;
-	strcpy(kernel->pin_dir, pin_dir);
+	snprintf(kernel->pin_dir, sizeof(kernel->pin_dir), "%s", pin_dir);
 	err = maps_open(kernel);
 	if (err)
 		return err;

@@ -89,7 +89,7 @@ static int rodata_of(int program, struct bpf_map_info *ret_info)
 static int settings_copy(int program, struct bpf_map *rodata)
 {
 	_cleanup_talloc_ void *value = NULL;
-	struct bpf_map_info info;
+	struct bpf_map_info info = { 0 };
 	_cleanup_close_ int fd = rodata_of(program, &info);
 	uint32_t zero = 0;
 	size_t size;

@@ -83,7 +83,7 @@ const char *addr_format(const struct addr *addr, char text[static ADDR_TEXT_MAX]
 {
 	if (!addr_size(addr->family) ||
 	    !inet_ntop(addr_af(addr->family), addr->bytes, text, ADDR_TEXT_MAX))
-		strcpy(text, "none");
+		snprintf(text, ADDR_TEXT_MAX, "none");
 	return text;
 }
 
@@ -95,7 +95,7 @@ const char *prefix_format(const struct prefix *prefix, char text[static PREFIX_T
 		snprintf(text, PREFIX_TEXT_MAX, "%s/%u", addr_format(&prefix->addr, host),
 			 prefix->len);
 	else
-		strcpy(text, "any");
+		snprintf(text, PREFIX_TEXT_MAX, "any");
 	return text;
 }
 

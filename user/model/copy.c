@@ -40,11 +40,11 @@ static void *copy_bytes(struct copier *copier, const void *list, size_t count, s
 }
 
 /* Copies a list and its count, then each element's inside by `inside`. */
-#define COPY_LIST(copier, list, count, inside)                                     \
-	do {                                                                       \
-		(list) = copy_bytes(copier, list, count, sizeof(*(list)));         \
-		for (size_t i_ = 0; !(copier)->failed && i_ < (count); i_++)       \
-			inside(copier, &(list)[i_]);                               \
+#define COPY_LIST(copier, list, count, inside)                                                     \
+	do {                                                                                       \
+		(list) = copy_bytes(copier, list, count, sizeof(*(list)));                         \
+		for (size_t i_ = 0; !(copier)->failed && i_ < (count); i_++)                       \
+			inside(copier, &(list)[i_]);                                               \
 	} while (0)
 
 static void copy_label(struct copier *copier, struct label *label)
@@ -94,13 +94,14 @@ static void copy_service(struct copier *copier, struct service *service)
 	service->host = copy_text(copier, service->host);
 	service->name = copy_text(copier, service->name);
 	service->namespace = copy_text(copier, service->namespace);
-	service->vips = copy_bytes(copier, service->vips, service->vip_count,
-				   sizeof(*service->vips));
+	service->vips =
+		copy_bytes(copier, service->vips, service->vip_count, sizeof(*service->vips));
 	COPY_LIST(copier, service->ports, service->port_count, copy_port);
 	copy_labels(copier, &service->selector);
 	COPY_LIST(copier, service->subsets, service->subset_count, copy_subset);
 	service->destination_rule = copy_text(copier, service->destination_rule);
-	service->destination_rule_namespace = copy_text(copier, service->destination_rule_namespace);
+	service->destination_rule_namespace =
+		copy_text(copier, service->destination_rule_namespace);
 	COPY_LIST(copier, service->rules, service->rule_count, copy_rule);
 	service->virtual_service = copy_text(copier, service->virtual_service);
 	service->virtual_service_namespace = copy_text(copier, service->virtual_service_namespace);

@@ -67,7 +67,7 @@ int model_service_resolve(const struct model *model, const char *typed,
 	};
 	struct service *found = model_service_find(model, typed);
 
-	if (!*typed)
+	if (!*typed || !model->services)
 		return -ENOENT;
 	for (size_t r = 0; !found && r < ARRAY_SIZE(readings); r++) {
 		for (size_t i = 0; i < model->service_count; i++) {
@@ -131,8 +131,7 @@ bool labels_contain(const struct label_list *labels, const struct label_list *wa
 
 	/* Both are sorted: one walk over each. */
 	for (size_t i = 0; i < wanted->count; i++) {
-		while (at < labels->count &&
-		       strcmp(labels->list[at].key, wanted->list[i].key) < 0)
+		while (at < labels->count && strcmp(labels->list[at].key, wanted->list[i].key) < 0)
 			at++;
 		if (at == labels->count || strcmp(labels->list[at].key, wanted->list[i].key) ||
 		    strcmp(labels->list[at].value, wanted->list[i].value))
@@ -152,8 +151,8 @@ const struct label_list *endpoint_labels(const struct inventory *inventory,
 	const struct workload *workload = NULL;
 
 	if (*endpoint->workload && inventory->workload_count)
-		workload = bsearch(endpoint->workload, inventory->workloads,
-				   inventory->workload_count, sizeof(*inventory->workloads),
-				   workload_compare);
+		workload =
+			bsearch(endpoint->workload, inventory->workloads, inventory->workload_count,
+				sizeof(*inventory->workloads), workload_compare);
 	return workload ? &workload->labels : &endpoint->labels;
 }

@@ -2,11 +2,11 @@
 /*
  * The plain structs that every room above speaks of. Two halves that never mix (design, promise 3):
  *
- *   model      the intents: services, versions as label selectors, rules, splits. One revision holds one model.
- *   inventory  the membership: pods and endpoints, live, shared by all revisions.
+ *   model      the intents: services, versions as label selectors, rules, splits. One revision
+ * holds one model. inventory  the membership: pods and endpoints, live, shared by all revisions.
  *
- * All memory hangs from one talloc context per struct model / struct inventory; strings are never NULL
- * unless a comment says so; a list is a pointer and a count.
+ * All memory hangs from one talloc context per struct model / struct inventory; strings are never
+ * NULL unless a comment says so; a list is a pointer and a count.
  */
 #pragma once
 #include <stdbool.h>
@@ -37,7 +37,8 @@ enum protocol {
 	PROTOCOL_UDP = 17,
 };
 
-/* What a port carries, from its name prefix, appProtocol or ServiceEntry protocol; decides which rules govern it. */
+/* What a port carries, from its name prefix, appProtocol or ServiceEntry protocol; decides which
+ * rules govern it. */
 enum app_protocol {
 	APP_UNKNOWN, /* http rules when there are any, else tcp rules */
 	APP_HTTP,    /* http, http2, grpc, grpc-web: http rules */
@@ -75,15 +76,15 @@ struct destination {
 
 /* One way to match; a rule matches when any of its matches does, or when it has none. */
 struct match {
-	uint16_t port;          /* 0: any */
-	struct prefix source;   /* family 0: any */
+	uint16_t port;               /* 0: any */
+	struct prefix source;        /* family 0: any */
 	struct prefix *destinations; /* VIP must lie in one of them; none: any */
 	size_t destination_count;
 };
 
 enum rule_kind {
 	RULE_HTTP, /* VirtualService http[]: per connection as long as layer 7 is not there */
-	RULE_TCP,  /* VirtualService tcp[]: also governs UDP ports, for which Istio has no section */
+	RULE_TCP, /* VirtualService tcp[]: also governs UDP ports, for which Istio has no section */
 };
 
 struct rule {
@@ -112,23 +113,25 @@ struct service {
 	const char *name; /* "reviews"; for a ServiceEntry the object's name */
 	const char *namespace; /* "default" */
 	enum service_origin origin;
-	struct addr *vips; /* clusterIPs, externalIPs, load balancer ingress; ServiceEntry addresses */
+	struct addr
+		*vips; /* clusterIPs, externalIPs, load balancer ingress; ServiceEntry addresses */
 	size_t vip_count;
 	struct service_port *ports;
 	size_t port_count;
 	struct label_list selector; /* of a Kubernetes Service, kept for export */
 	enum affinity affinity;     /* of sessionAffinity or the DestinationRule's trafficPolicy */
-	/* Either part asking for it is enough; kept apart so that each object can be read anew alone. */
+	/* Either part asking for it is enough; kept apart so that each object can be read anew
+	 * alone. */
 	enum affinity entry_affinity; /* the part of the Service itself (sessionAffinity) */
 	enum affinity rule_affinity;  /* the part of the DestinationRule */
 	enum empty_policy empty;
 	enum empty_policy entry_empty; /* the part of the Service or ServiceEntry */
 	enum empty_policy rule_empty;  /* the part of the DestinationRule */
-	struct subset *subsets; /* in the DestinationRule's order */
+	struct subset *subsets;        /* in the DestinationRule's order */
 	size_t subset_count;
 	const char *destination_rule; /* its object's name; "" when there is none */
 	const char *destination_rule_namespace;
-	struct rule *rules;           /* in order; the first that matches wins */
+	struct rule *rules; /* in order; the first that matches wins */
 	size_t rule_count;
 	const char *virtual_service; /* its object's name; "" when there is none */
 	const char *virtual_service_namespace;
@@ -153,17 +156,19 @@ struct endpoint_port {
 
 struct endpoint {
 	struct addr addr;
-	const char *workload; /* "namespace/pod" whose labels it has, or "" */
-	struct label_list labels; /* of its own; used when workload is "" or unknown */
+	const char *workload;        /* "namespace/pod" whose labels it has, or "" */
+	struct label_list labels;    /* of its own; used when workload is "" or unknown */
 	struct endpoint_port *ports; /* none: the service's target ports as they are */
 	size_t port_count;
 	uint32_t weight; /* inside its version; default 1; 0 gets nothing */
 	enum endpoint_state state;
 };
 
-/* The endpoints that one source object speaks for; a newer one of the same key replaces the whole. */
+/* The endpoints that one source object speaks for; a newer one of the same key replaces the whole.
+ */
 struct endpoint_group {
-	const char *key;  /* "EndpointSlice/default/reviews-abc", "ServiceEntry/default/db", "cli/<host>" */
+	const char *key;  /* "EndpointSlice/default/reviews-abc", "ServiceEntry/default/db",
+			     "cli/<host>" */
 	const char *host; /* the service that they serve */
 	struct endpoint *endpoints;
 	size_t endpoint_count;
@@ -176,7 +181,8 @@ struct workload {
 	struct label_list labels;
 };
 
-/* An endpoint that an operator drains by hand: it keeps its connections and gets no new ones, whatever its source says. */
+/* An endpoint that an operator drains by hand: it keeps its connections and gets no new ones,
+ * whatever its source says. */
 struct drain {
 	const char *host;
 	struct addr addr;
@@ -192,16 +198,18 @@ struct inventory {
 	size_t drain_count;
 };
 
-#define WEIGHT_MAX 1000000u /* as Gateway API's BackendRef.weight; exact sums of 255 of them fit 32 bits */
+#define WEIGHT_MAX                                                                                 \
+	1000000u /* as Gateway API's BackendRef.weight; exact sums of 255 of them fit 32 bits */
 
 /* By canonical host; NULL when there is none. */
 struct service *model_service_find(const struct model *model, const char *host);
 
 /*
- * By what a person types: host, "name", "name.namespace", a unique prefix of dots. Returns 0, -ENOENT, or
- * -ENOTUNIQ when the name fits several.
+ * By what a person types: host, "name", "name.namespace", a unique prefix of dots. Returns 0,
+ * -ENOENT, or -ENOTUNIQ when the name fits several.
  */
-int model_service_resolve(const struct model *model, const char *typed, struct service **ret_service);
+int model_service_resolve(const struct model *model, const char *typed,
+			  struct service **ret_service);
 
 /* Deep copies below a new talloc parent; NULL when memory runs out. */
 struct model *model_copy(void *parent, const struct model *model);
@@ -213,7 +221,8 @@ int model_service_put(struct model *model, const struct service *service);
 
 /* "10.0.0.1", "fd00::1". 0 or -EINVAL. */
 int addr_parse(const char *text, struct addr *ret_addr);
-/* "10.0.0.0/8", or an address alone for its full length. 0 or -EINVAL; set host bits are -ERANGE. */
+/* "10.0.0.0/8", or an address alone for its full length. 0 or -EINVAL; set host bits are -ERANGE.
+ */
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 #define ADDR_TEXT_MAX 46
 #define PREFIX_TEXT_MAX 50
@@ -225,8 +234,8 @@ bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
 bool labels_contain(const struct label_list *labels, const struct label_list *wanted);
 
 /*
- * The labels by which subsets find an endpoint: its pod's, as they are now, are better than the copy
- * that came with the endpoint.
+ * The labels by which subsets find an endpoint: its pod's, as they are now, are better than the
+ * copy that came with the endpoint.
  */
 const struct label_list *endpoint_labels(const struct inventory *inventory,
 					 const struct endpoint *endpoint);

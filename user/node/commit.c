@@ -7,7 +7,6 @@
 #include "private.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 #include <time.h>
 
@@ -26,18 +25,6 @@ struct commit {
 	bool has_met_kernel;
 	struct node_result result;
 };
-
-static const char *author_find(void *parent)
-{
-	const char *sudo_user = getenv("SUDO_USER");
-	const struct passwd *user;
-
-	if (!geteuid() && sudo_user && *sudo_user)
-		return sudo_user;
-	user = getpwuid(getuid());
-	return user ? talloc_strdup(parent, user->pw_name)
-		    : talloc_asprintf(parent, "uid %u", (unsigned)getuid());
-}
 
 static bool is_empty(const struct inventory *inventory)
 {
@@ -113,13 +100,12 @@ static uint32_t number_least(const struct kernel *kernel)
 static int commit_save(struct commit *commit)
 {
 	const struct node_change *change = commit->change;
-	const char *command = change->command ? change->command : "";
 	struct store_revision revision = {
 		.number = number_least(commit->node->kernel),
 		.parent = commit->node->active,
 		.time = time(NULL),
-		.author = change->author ? change->author : author_find(commit->scratch),
-		.reason = change->reason && *change->reason ? change->reason : command,
+		.author = node_author(commit->scratch, change),
+		.reason = node_reason(change),
 		.summary = commit->result.summary,
 		.members = commit->members,
 		.body = commit->body,

@@ -24,9 +24,9 @@ struct node {
 
 	/* For this room alone. */
 	const char *body;      /* the active revision's; NULL when it was not read */
-	const char *endpoints; /* the inventory's text as it is on disk; NULL when it was not read */
+	const char *endpoints; /* the inventory's text on disk; NULL when it was not read */
 	const char *members;   /* the active revision's word for who may serve */
-	bool is_lazy;	       /* opened so: no body was read, and of the kernel the least is mapped */
+	bool is_lazy;	       /* opened so: no body was read, the least is mapped */
 	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
 

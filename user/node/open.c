@@ -28,8 +28,8 @@ static const char *kernel_trouble(int err)
 static int kernel_find(struct node *node, const char *pin_dir, enum node_mode mode, bool lazy,
 		       struct diags *diags)
 {
-	int err = lazy ? kernel_open_to_flip(pin_dir, &node->kernel) :
-			 kernel_open(pin_dir, &node->kernel);
+	int err = lazy ? kernel_open_to_flip(pin_dir, &node->kernel)
+		       : kernel_open(pin_dir, &node->kernel);
 
 	if (!err || err == -ENOENT)
 		return 0;
@@ -106,8 +106,8 @@ struct candidates {
 static int revision_find(struct node *node, void *parent, uint32_t number, struct diags *diags,
 			 struct store_revision *ret_revision)
 {
-	return node->is_lazy ? store_load_head(node->store, parent, number, diags, ret_revision) :
-			       store_load(node->store, parent, number, diags, ret_revision);
+	return node->is_lazy ? store_load_head(node->store, parent, number, diags, ret_revision)
+			     : store_load(node->store, parent, number, diags, ret_revision);
 }
 
 static int candidate_load(struct node *node, void *parent, uint32_t number, struct diags *diags,

@@ -6,7 +6,6 @@
 #include "private.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 #include <time.h>
 
@@ -60,27 +59,6 @@ static int cold_write(struct node *node, const struct store_revision *revision,
 		err = node_plan_at(node, scratch, revision, node->inventory, diags, &plan);
 	return err ? err
 		   : kernel_write(node->kernel, plan, revision->number, revision->digest, diags);
-}
-
-const char *node_author(void *parent, const struct node_change *change)
-{
-	const char *sudo_user = getenv("SUDO_USER");
-	const struct passwd *user;
-
-	if (change->author)
-		return change->author;
-	if (!geteuid() && sudo_user && *sudo_user)
-		return sudo_user;
-	user = getpwuid(getuid());
-	return user ? talloc_strdup(parent, user->pw_name)
-		    : talloc_asprintf(parent, "uid %u", (unsigned)getuid());
-}
-
-const char *node_reason(const struct node_change *change)
-{
-	if (change->reason && *change->reason)
-		return change->reason;
-	return change->command ? change->command : "";
 }
 
 /* No revision is made that could say who did it, so the pointer does. */

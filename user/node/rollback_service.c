@@ -195,8 +195,9 @@ int node_rollback_service(struct node *node, const char *host, uint32_t number,
 	struct model *model;
 	int err = search_begin(&search, host);
 
-	if (!err)
-		err = number ? number_search(&search, number) : history_search(&search);
+	if (err)
+		return err;
+	err = number ? number_search(&search, number) : history_search(&search);
 	/* As it is today: committed all the same, which then says that nothing changed. */
 	if (err == -EALREADY)
 		search.found = *search.today;

@@ -56,8 +56,7 @@ const struct service_port *service_port_find(const struct service *service, uint
 					     enum protocol protocol);
 
 /* versions.c: names to version ordinals, weighted destinations to split ordinals. */
-int split_intern(struct builder *builder, const struct split_request *request,
-		 uint32_t *ret_split);
+int split_intern(struct builder *builder, const struct split_request *request, uint32_t *ret_split);
 int versions_finish(struct builder *builder);
 /* "reviews.default"; a talloc child of parent, NULL without memory. */
 char *service_title(void *parent, const struct service *service);

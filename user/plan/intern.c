@@ -14,7 +14,7 @@ uint32_t intern_hash(uint32_t hash, const void *bytes, size_t size)
 }
 
 uint32_t intern_find(const struct intern *table, uint32_t hash, intern_same same, const void *list,
-		    const void *key)
+		     const void *key)
 {
 	if (!table->size)
 		return INTERN_NONE;

@@ -161,8 +161,8 @@ static int candidate_add(const struct builder *builder, const struct version_dra
 
 	if (draft->undefined || endpoint->addr.family != draft->ref.family)
 		return 0;
-	if (draft->subset && !labels_contain(endpoint_labels(builder->inventory, endpoint),
-					     &draft->subset->labels))
+	if (draft->subset &&
+	    !labels_contain(endpoint_labels(builder->inventory, endpoint), &draft->subset->labels))
 		return 0;
 	port = endpoint_port_number(draft, endpoint);
 	if (!port)

@@ -18,9 +18,9 @@ struct door {
 	const char *title;
 	struct plan_rule *rules;
 	size_t rule_count;
-	bool closed;    /* a rule takes everything: none after it is reached */
-	bool *applies;  /* per rule of the service: it governs some door */
-	bool *reached;  /* and in some door a connection can get to it */
+	bool closed;   /* a rule takes everything: none after it is reached */
+	bool *applies; /* per rule of the service: it governs some door */
+	bool *reached; /* and in some door a connection can get to it */
 };
 
 /*
@@ -228,8 +228,8 @@ static int service_build(struct builder *builder, const struct service *service)
 		return 0;
 	}
 	/*
-	 * Open until it is ours: a cluster's Services have kube-proxy, and one that is only known by
-	 * name and address would be refused here for want of endpoints. A rule makes it ours.
+	 * Open until it is ours: a cluster's Services have kube-proxy, and one that is only known
+	 * by name and address would be refused here for want of endpoints. A rule makes it ours.
 	 */
 	if (service->origin == SERVICE_KUBE && !service->rule_count) {
 		diag_add(builder->diags, DIAG_NOTE, NULL, 0, 0, "",
@@ -301,8 +301,9 @@ static void services_unite(struct builder *builder)
 }
 
 /*
- * A rule whose weights are all 0 says nothing: Istio has no such thing, and a revision with it could
- * not be read again. Looked for in rules of every service, also of those without an address yet.
+ * A rule whose weights are all 0 says nothing: Istio has no such thing, and a revision with it
+ * could not be read again. Looked for in rules of every service, also of those without an address
+ * yet.
  */
 static void weights_check(const struct builder *builder, const struct service *service)
 {

@@ -20,10 +20,11 @@ struct plan_endpoint {
  * "" is the whole host, PORT the service's, and PROTOCOL tcp, udp, tcp6 or udp6.
  */
 struct plan_version {
-	/* Unique: "reviews.default.svc.cluster.local|v1|9080/tcp#5c3a91e0"; last a hash of labels and target port. */
+	/* Unique: "reviews.default.svc.cluster.local|v1|9080/tcp#5c3a91e0"; last a hash of labels
+	 * and target port. */
 	const char *key;
-	const char *service; /* the host's service name for people: "reviews.default" */
-	const char *name;    /* "v1", or "-" for the whole host */
+	const char *service;             /* the host's service name for people: "reviews.default" */
+	const char *name;                /* "v1", or "-" for the whole host */
 	struct plan_endpoint *endpoints; /* sorted by address and port */
 	size_t endpoint_count;
 };

@@ -59,8 +59,7 @@ static void quota_apportion(const uint32_t *weights, size_t count, uint64_t sum,
 		size_t best = count;
 
 		for (size_t i = 0; i < count; i++) {
-			if (is_short[i] &&
-			    (best == count || is_owed_more(weights, quota, i, best)))
+			if (is_short[i] && (best == count || is_owed_more(weights, quota, i, best)))
 				best = i;
 		}
 		quota[best]++;
@@ -142,8 +141,7 @@ static void blocks_cut(struct layout *layout, size_t count, size_t size)
 		layout->starts[b] = (uint32_t)size * smaller(2 * b, others) / others;
 }
 
-static void resident_settle(struct layout *layout, uint32_t version, uint32_t quota,
-			    uint32_t kept)
+static void resident_settle(struct layout *layout, uint32_t version, uint32_t quota, uint32_t kept)
 {
 	struct resident *resident = &layout->residents[version];
 	uint32_t block = (version - 1) / 2;
@@ -161,8 +159,7 @@ static void resident_settle(struct layout *layout, uint32_t version, uint32_t qu
 }
 
 /* Each has its half of the block for sure, and of the other half what its partner leaves. */
-static void block_settle(struct layout *layout, uint32_t block, const uint32_t *quota,
-			 size_t count)
+static void block_settle(struct layout *layout, uint32_t block, const uint32_t *quota, size_t count)
 {
 	uint32_t left = 2 * block + 1, right = left + 1;
 	uint32_t size = block_size(layout, block), half = (size + 1) / 2;
@@ -205,8 +202,7 @@ static uint32_t resident_ask(const struct layout *layout, struct resident *resid
 		if (resident->turn >= size)
 			continue;
 		resident->asked++;
-		return layout->starts[resident->next] +
-		       block_place(resident, size, resident->turn);
+		return layout->starts[resident->next] + block_place(resident, size, resident->turn);
 	}
 }
 
@@ -214,8 +210,7 @@ static uint32_t resident_ask(const struct layout *layout, struct resident *resid
  * Is the slot free, or held by one in whose order it comes later? Equal ranks: the lower ordinal
  * has it.
  */
-static bool is_granted(const struct layout *layout, uint32_t slot, uint32_t version,
-		       uint32_t rank)
+static bool is_granted(const struct layout *layout, uint32_t slot, uint32_t version, uint32_t rank)
 {
 	uint8_t holder = layout->slots[slot];
 
@@ -275,7 +270,7 @@ int slots_fill(const uint32_t *weights, size_t count, uint8_t *ret_slots, size_t
 	blocks_cut(&layout, count, size);
 	for (uint32_t b = 0; b < layout.blocks; b++)
 		block_settle(&layout, b, quota, count);
-	while (is_seeking(&layout, count)) {
+	while (layout.ranks && is_seeking(&layout, count)) {
 		for (uint32_t i = 1; i < count; i++)
 			resident_seek(&layout, i);
 	}

@@ -101,7 +101,8 @@ static void version_warn(const struct builder *builder, const struct version_dra
 	if (draft->undefined)
 		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
 			 "%s: no DestinationRule of \"%s\" defines the subset \"%s\": its share is "
-			 "refused", service, ref->host, ref->subset);
+			 "refused",
+			 service, ref->host, ref->subset);
 	else if (draft->subset && !draft->subset->labels.count)
 		diag_add(builder->diags, DIAG_WARNING, NULL, 0, 0, "",
 			 "%s: the subset \"%s\" of \"%s\" has no labels: it is every endpoint",
@@ -138,10 +139,10 @@ static int version_name(struct builder *builder, struct version_draft *draft)
 	const struct version_ref *ref = &draft->ref;
 	void *plan = builder->plan;
 
-	draft->version.key = talloc_asprintf(plan, "%s|%s|%u/%s%s#%08x", ref->host, ref->subset,
-					     ref->port,
-					     ref->protocol == PROTOCOL_UDP ? "udp" : "tcp",
-					     ref->family == 6 ? "6" : "", version_meaning(draft));
+	draft->version.key =
+		talloc_asprintf(plan, "%s|%s|%u/%s%s#%08x", ref->host, ref->subset, ref->port,
+				ref->protocol == PROTOCOL_UDP ? "udp" : "tcp",
+				ref->family == 6 ? "6" : "", version_meaning(draft));
 	draft->version.name = *ref->subset ? talloc_strdup(plan, ref->subset) : "-";
 	draft->version.service = draft->service ? service_title(plan, draft->service)
 						: talloc_strdup(plan, ref->host);
@@ -166,7 +167,7 @@ static int version_add(struct builder *builder, const struct service *owner,
 	}
 	if (version_name(builder, draft) || members_find(builder, draft) ||
 	    intern_put(builder->scratch, &builder->version_table, ref_hash(ref),
-		      (uint32_t)builder->version_count))
+		       (uint32_t)builder->version_count))
 		return -ENOMEM;
 	builder->version_count++;
 	version_warn(builder, draft, owner);
@@ -235,8 +236,8 @@ static void split_sort(const struct builder *builder, struct plan_split *split)
 
 static uint32_t split_hash(const struct plan_split *split)
 {
-	uint32_t hash = intern_hash(INTERN_HASH, split->versions,
-				    split->count * sizeof(*split->versions));
+	uint32_t hash =
+		intern_hash(INTERN_HASH, split->versions, split->count * sizeof(*split->versions));
 
 	hash = intern_hash(hash, split->weights, split->count * sizeof(*split->weights));
 	hash = intern_hash(hash, &split->by_client, sizeof(split->by_client));
@@ -290,20 +291,19 @@ static void split_warn(const struct builder *builder, const struct split_request
 			 service, request->name, split->count, SPLIT_VERSIONS_MAX);
 }
 
-int split_intern(struct builder *builder, const struct split_request *request,
-		 uint32_t *ret_split)
+int split_intern(struct builder *builder, const struct split_request *request, uint32_t *ret_split)
 {
 	size_t count = request->rule->destination_count, known = builder->plan->split_count;
 	_cleanup_talloc_ uint32_t *room = talloc_array(builder->scratch, uint32_t, 2 * count);
 	struct plan_split split = {
-		.versions = room,
-		.weights = room + count,
 		.by_client = request->owner->affinity == AFFINITY_CLIENT_IP,
 		.spill = request->owner->empty == EMPTY_SPILL,
 	};
 
 	if (!room)
 		return -ENOMEM;
+	split.versions = room;
+	split.weights = room + count;
 	for (size_t i = 0; i < count; i++) {
 		const struct destination *named = &request->rule->destinations[i];
 		uint32_t version;

@@ -91,8 +91,8 @@ static int aside_name(const char *name, char ret_aside[static NAME_MAX + 1])
 
 static int write_synced(int dir, const char *name, const struct iovec *parts, int part_count)
 {
-	_cleanup_close_ int fd = openat(
-		dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd =
+		openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = 0;
 
 	if (fd < 0)

@@ -2,6 +2,7 @@
 #include "head.h"
 
 #include "../base/cleanup.h"
+#include "digits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,16 +33,19 @@ static int unescape(char *text)
 	char *to = text;
 
 	for (const char *from = text; *from; from++) {
-		unsigned c;
+		const char *digits;
+		uint64_t c;
 
 		if (*from != '\\') {
 			*to++ = *from;
 			continue;
 		}
 		from++;
+		digits = from + 1;
 		if (*from == '\\' || *from == 'n') {
 			*to++ = *from == 'n' ? '\n' : '\\';
-		} else if (*from == 'x' && sscanf(from + 1, "%2x", &c) == 1) {
+		} else if (*from == 'x' && !digits_take(&digits, 16, 2, UINT8_MAX, &c) &&
+			   digits == from + 3) {
 			*to++ = (char)c;
 			from += 2;
 		} else {
@@ -135,12 +139,11 @@ static char *field_take(char **cursor, const char *name)
 
 static int number_parse(const char *text, uint32_t *ret_number)
 {
-	uint32_t number;
-	int end = 0;
+	uint64_t number;
 
-	if (!text || sscanf(text, "%" SCNu32 "%n", &number, &end) != 1 || text[end])
+	if (!text || digits_take(&text, 10, 10, UINT32_MAX, &number) || *text)
 		return -EBADMSG;
-	*ret_number = number;
+	*ret_number = (uint32_t)number;
 	return 0;
 }
 

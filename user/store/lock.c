@@ -26,7 +26,7 @@ static uint64_t now_ms(void)
 /* flock has no time limit of its own, and an alarm would be the whole process's business. */
 static int lock_wait(int fd, unsigned timeout_ms)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000 };
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	uint64_t deadline = now_ms() + timeout_ms;
 
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
@@ -93,8 +93,9 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 	if (err == -ETIMEDOUT)
 		holder_complain(store, timeout_ms, diags);
 	if (err)
-		return err == -ETIMEDOUT ? err : store_complain(store, diags, LOCK_FILE, err,
-								"cannot lock");
+		return err == -ETIMEDOUT
+			       ? err
+			       : store_complain(store, diags, LOCK_FILE, err, "cannot lock");
 	holder_write(fd, command ? command : "sluice");
 	store->lock = TAKE_FD(fd);
 	file_remove_leftovers(store->dir);

@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "../base/cleanup.h"
+#include "digits.h"
 #include "file.h"
 #include "head.h"
 #include "private.h"
@@ -31,14 +32,15 @@ static void revision_name(uint32_t number, char ret_name[static REVISION_NAME_MA
 static uint32_t revision_number(const char *name, bool with_suffix)
 {
 	char wanted[REVISION_NAME_MAX];
-	uint32_t number = 0;
+	const char *digits = name;
+	uint64_t number;
 
-	if (sscanf(name, "%10" SCNu32, &number) != 1)
+	if (digits_take(&digits, 10, 10, UINT32_MAX, &number))
 		return 0;
-	revision_name(number, wanted);
+	revision_name((uint32_t)number, wanted);
 	return strncmp(name, wanted, strlen(wanted)) || (!with_suffix && name[strlen(wanted)])
 		       ? 0
-		       : number;
+		       : (uint32_t)number;
 }
 
 static int newest_first(const void *left, const void *right)

@@ -2,6 +2,7 @@
 #include "seal.h"
 
 #include "../base/cleanup.h"
+#include "digits.h"
 #include "file.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #define HEAD_READ 4096u /* first try of a listing; a head with many changed lines takes more */
 #define BODY_LINE "# body "
 #define DIGEST_LINE "# digest "
-#define HEX_SIZE (2 * STORE_DIGEST_SIZE)
+#define HEX_SIZE ((size_t)2 * STORE_DIGEST_SIZE)
 #define DIGEST_LINE_SIZE ((ptrdiff_t)strlen(DIGEST_LINE) + HEX_SIZE) /* without its newline */
 
 _Static_assert(SHA256_DIGEST_LENGTH == STORE_DIGEST_SIZE, "store.h speaks of SHA-256");
@@ -95,26 +96,34 @@ static int hex_parse(const char *hex, uint8_t ret_digest[STORE_DIGEST_SIZE])
 	uint8_t digest[STORE_DIGEST_SIZE];
 
 	for (size_t i = 0; i < STORE_DIGEST_SIZE; i++) {
-		if (sscanf(hex + 2 * i, "%2" SCNx8, &digest[i]) != 1)
+		uint64_t byte;
+
+		if (digits_take(&hex, 16, 2, UINT8_MAX, &byte))
 			return -EBADMSG;
+		digest[i] = (uint8_t)byte;
 	}
 	memcpy(ret_digest, digest, sizeof(digest));
 	return 0;
 }
 
 /* Ends the head before its body line, which says what must follow. */
-static int body_line_take(char *text, char *digest_line, struct seal *seal)
+static int body_line_take(char *text, const char *digest_line, struct seal *seal)
 {
-	char *line = digest_line - 1;
-	char hex[HEX_SIZE + 1];
+	char *line = text + (digest_line - text) - 1;
+	const char *at;
+	uint64_t body_size;
 
 	if (digest_line == text)
 		return -EBADMSG;
 	while (line > text && line[-1] != '\n')
 		line--;
-	if (sscanf(line, BODY_LINE "%zu %64[0-9a-f]\n", &seal->body_size, hex) != 2 ||
-	    strlen(hex) != HEX_SIZE || hex_parse(hex, seal->digest))
+	if (strncmp(line, BODY_LINE, strlen(BODY_LINE)))
 		return -EBADMSG;
+	at = line + strlen(BODY_LINE);
+	if (digits_take(&at, 10, 19, INT64_MAX, &body_size) || *at++ != ' ' ||
+	    hex_parse(at, seal->digest) || at[HEX_SIZE] != '\n')
+		return -EBADMSG;
+	seal->body_size = body_size;
 	*line = '\0';
 	seal->head = text;
 	return 0;

@@ -16,8 +16,8 @@
 #include <sys/types.h>
 
 struct seal {
-	char *head;	  /* the caller's lines, each with its newline */
-	char *body;	  /* NULL when only the head was asked for */
+	char *head; /* the caller's lines, each with its newline */
+	char *body; /* NULL when only the head was asked for */
 	size_t body_size;
 	uint8_t digest[STORE_DIGEST_SIZE]; /* of the body */
 };

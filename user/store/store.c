@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "../base/cleanup.h"
+#include "digits.h"
 #include "file.h"
 #include "head.h"
 #include "private.h"
@@ -155,24 +156,30 @@ void store_set_aside(struct store *store, int dir, const char *folder, const cha
 		 is_moved ? "set aside as " : "passed over", is_moved ? target : "");
 }
 
+static int number_after(const char **text, const char *word, uint64_t *ret_number)
+{
+	if (strncmp(*text, word, strlen(word)))
+		return -EBADMSG;
+	*text += strlen(word);
+	return digits_take(text, 10, 10, UINT32_MAX, ret_number);
+}
+
 /* The first line; what follows it are whole comment lines, which begin at `*ret_rest`. */
 static int active_parse(char *text, uint32_t *ret_active, uint32_t *ret_previous, char **ret_rest)
 {
-	uint32_t active, previous;
-	int end = 0;
-	char *line;
+	uint64_t active, previous;
+	const char *at = text, *line;
 
-	if (sscanf(text, "active %" SCNu32 " previous %" SCNu32 "%n", &active, &previous, &end) !=
-		    2 ||
-	    text[end] != '\n')
+	if (number_after(&at, "active ", &active) || number_after(&at, " previous ", &previous) ||
+	    *at != '\n')
 		return -EBADMSG;
-	for (line = text + end + 1; *line; line++) {
+	for (line = at + 1; *line; line++) {
 		if (*line != '#' || !(line = strchr(line, '\n')))
 			return -EBADMSG;
 	}
-	*ret_active = active;
-	*ret_previous = previous;
-	*ret_rest = text + end + 1;
+	*ret_active = (uint32_t)active;
+	*ret_previous = (uint32_t)previous;
+	*ret_rest = text + (at + 1 - text);
 	return 0;
 }
 
@@ -313,7 +320,8 @@ static int seed_parse(const char *hex, uint64_t ret_seed[2])
 	uint64_t high, low;
 
 	if (strlen(hex) != SEED_DIGITS || strspn(hex, "0123456789abcdefABCDEF") != SEED_DIGITS ||
-	    sscanf(hex, "%16" SCNx64 "%16" SCNx64, &high, &low) != 2)
+	    digits_take(&hex, 16, SEED_DIGITS / 2, UINT64_MAX, &high) ||
+	    digits_take(&hex, 16, SEED_DIGITS / 2, UINT64_MAX, &low))
 		return -EINVAL;
 	ret_seed[0] = high;
 	ret_seed[1] = low;

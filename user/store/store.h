@@ -32,13 +32,13 @@ struct store;
 
 struct store_revision {
 	uint32_t number;
-	uint32_t parent;       /* the revision that was active when it was made */
-	int64_t time;	       /* seconds since the epoch, UTC */
+	uint32_t parent; /* the revision that was active when it was made */
+	int64_t time;    /* seconds since the epoch, UTC */
 	const char *author, *reason;
-	const char *summary;   /* what changed, lines */
-	const char *members;   /* the node's word for who may serve: equal ones need equal rings */
+	const char *summary; /* what changed, lines */
+	const char *members; /* the node's word for who may serve: equal ones need equal rings */
 	uint8_t digest[STORE_DIGEST_SIZE]; /* SHA-256 of the body */
-	const char *body;      /* NULL in listings */
+	const char *body;                  /* NULL in listings */
 };
 
 /*
