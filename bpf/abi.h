@@ -299,16 +299,6 @@ struct sl_open {
 	__u64 ns;
 };
 
-/* What `control` says of `exits`. */
-enum sl_exits_off {
-	SL_EXITS_KEPT,      /* remembered; anything else is not */
-	SL_EXITS_UNKNOWN,   /* nobody has looked at the rules and routes, or the look failed */
-	SL_EXITS_ASKED,     /* the agent was started so */
-	SL_EXITS_POLICY,    /* a rule or a route looks at more than where a packet goes and came in */
-	SL_EXITS_MULTIPATH, /* a route has several next hops */
-	SL_EXITS_OFF_COUNT
-};
-
 /*
  * exits: array; the kernel's own answer to where a packet goes, for a second at most. Direct-mapped
  * by destination and the device it came in by, so it is used only where nothing else decides: not
@@ -327,6 +317,16 @@ struct sl_exit {
 	__u32 epoch;
 	__u32 lock;
 	__u32 rest[2];
+};
+
+/* Why they are not remembered: routing must look at destination and incoming device alone. */
+enum sl_exits_off {
+	SL_EXITS_KEPT,      /* remembered; anything else is not */
+	SL_EXITS_UNKNOWN,   /* nobody has looked at the rules and routes, or the look failed */
+	SL_EXITS_ASKED,     /* the agent was started so */
+	SL_EXITS_POLICY,    /* a rule or a route looks at more than those two */
+	SL_EXITS_MULTIPATH, /* a route has several next hops */
+	SL_EXITS_OFF_COUNT
 };
 
 /* fragments: LRU hash; the ports that the first fragment of a datagram had. IPv4 alone in [0]. */

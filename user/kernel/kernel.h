@@ -198,10 +198,10 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s);
 
 /*
  * The doors remember the kernel's answer to where a packet goes (sl_exit): for a second, by
- * destination and incoming device, and only while routing looks at nothing else. kernel_create looks
- * whether that is so; a process that lives follows the kernel's news, looks again when they ask for
- * it, and makes the doors forget at once what may have changed. Only the agent does so: these
- * need no lock.
+ * destination and incoming device, and only while routing looks at nothing else. kernel_create
+ * looks whether that is so; a process that lives follows the kernel's news, looks again when they
+ * ask for it, and makes the doors forget at once what may have changed. Only the agent does so:
+ * these need no lock.
  *
  * While nobody follows, what the last look found stays in force. A neighbour, route, address or
  * interface that changes is then obeyed within a second, as an answer lives no longer and is never
@@ -213,9 +213,9 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s);
 
 /*
  * Looks at rules, next hops and routes, tells the doors, and has them forget. A node whose start
- * asked for no memory is left so.
+ * asked for no memory is left so. False when it could not be found out, which stops the memory.
  */
-void kernel_routes_look(struct kernel *kernel);
+bool kernel_routes_look(struct kernel *kernel);
 /* Why the doors remember no routes, in words; NULL when they do. */
 const char *kernel_routes_off(const struct kernel *kernel);
 

@@ -248,16 +248,18 @@ static int look_once(enum sl_exits_off *ret_found)
 	return err;
 }
 
-void kernel_routes_look(struct kernel *kernel)
+bool kernel_routes_look(struct kernel *kernel)
 {
-	enum sl_exits_off found;
+	enum sl_exits_off found = SL_EXITS_UNKNOWN;
 	int err = -EINTR;
 
 	if (exits_off(kernel) == SL_EXITS_ASKED)
-		return;
+		return true;
 	for (int i = 0; i < LOOK_TRIES && err == -EINTR; i++)
 		err = look_once(&found);
-	exits_set(kernel, err ? SL_EXITS_UNKNOWN : found);
+	found = err ? SL_EXITS_UNKNOWN : found;
+	exits_set(kernel, found);
+	return found != SL_EXITS_UNKNOWN;
 }
 
 void exits_begin(struct kernel *kernel, bool is_wanted)
