@@ -50,7 +50,7 @@ static const struct {
 	  "auto: remember routes while they go by destination alone" },
 	{ OPT_SEED_FILE, "seed-file", "FILE",
 	  "32 hex digits; the same on every node that must pick alike" },
-	{ OPT_FLOWS, "flows", "N", "connections per address family (1048576)" },
+	{ OPT_FLOWS, "flows", "N", "connections (1048576); 64 bytes each" },
 	{ OPT_SERVICES, "services", "N", "VIPs and ports in one revision (16384)" },
 	{ OPT_VERSIONS, "versions", "N", "versions of all services (4096)" },
 	{ OPT_ENDPOINTS, "endpoints", "N", "endpoints of all versions (65536)" },
