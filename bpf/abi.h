@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define SL_ABI 1u
+#define SL_ABI 2u
 #define SL_PIN_DIR "/sys/fs/bpf/sluice"
 
 /*
@@ -31,6 +31,8 @@
  */
 #define SL_SPILL_TRIES 8u
 #define SL_SLOTS_DEFAULT 16384u
+#define SL_OPENS 1024u /* powers of two */
+#define SL_EXITS 8192u
 #define SL_VERSION_KEY_MAX 104
 
 /* clang-format off */
@@ -78,7 +80,8 @@ enum sl_verdict {
 /* Things that happen beside a verdict. */
 #define SL_NOTES(X) \
 	X(note_active_unknown) /* the active word names no hot revision: the last good holds */ \
-	X(note_flow_full) /* no room for a flow: the packet went on without */ \
+	X(note_flow_evicted) /* a live flow gave its place to a new one: the table is too small */ \
+	X(note_flow_full) /* no place for a flow, all being written: the packet went on without */ \
 	X(note_reply_restored) /* the reply half of a live flow was evicted and put back */ \
 	X(note_no_route) /* a flow that redirects found no way and went up the stack */ \
 	X(note_spilled) /* an empty version's share went to another */
@@ -122,6 +125,16 @@ struct sl_control {
 		      */
 	__u32 redirect; /* what the doors were last loaded with, for those who look */
 	__u64 udp_idle_ns;
+	/*
+	 * The doors' clock is the kernel's tick (`jiffies`): at `mono` ns it stands at
+	 * mono / tick_ns + tick_offset, and a flow's `seen` is that shifted by seen_shift.
+	 */
+	__u32 tick_ns;
+	__u32 tick_offset;
+	__u32 seen_shift;
+	__u32 exits_epoch; /* what is remembered of routes under another number is forgotten */
+	__u32 exits_off;   /* enum sl_exits_off: why nothing of routes is remembered */
+	__u32 pad;
 };
 
 /* revisions: array of SL_PLACES, the directory of what is hot; number 0 is an empty place. */
@@ -158,6 +171,8 @@ struct sl_service {
 	struct sl_split otherwise; /* when no rule matches */
 	__u32 rule_base;           /* rules with a source, in order; the first that matches wins */
 	__u32 rule_count;
+	__u32 vip; /* index */
+	__u32 pad;
 };
 
 /* rules: array. */
@@ -193,17 +208,32 @@ struct sl_version {
 	char key[SL_VERSION_KEY_MAX]; /* "reviews.default.svc.cluster.local|v1|9080/tcp" */
 };
 
-/* endpoints: array; shared by all revisions. */
+/*
+ * endpoints: array; shared by all revisions. An address that serves two versions is in it twice, so
+ * that a flow that names an endpoint need not name the version.
+ */
 struct sl_endpoint {
 	__u32 addr[4];
 	__be16 port;
+	__u16 pad;
+	__u32 version; /* index */
+	__u8 used;     /* 0: free */
+	__u8 rest[7];
+};
+
+/* vips: array; shared by all revisions. What replies are given back as their source. */
+struct sl_vip {
+	__u32 addr[4];
+	__be16 port;
+	__u8 protocol;
 	__u8 used; /* 0: free */
-	__u8 pad[5];
+	__u32 pad;
 };
 
 /* devices: hash by interface index; what the doors may assume of an interface. */
 #define SL_DEVICE_ATTACHED (1u << 0)   /* its packets pass a door of ours coming in */
-#define SL_DEVICE_XDP_TARGET (1u << 1) /* XDP may send out of it, through `txdevs` */
+#define SL_DEVICE_XDP_TARGET (1u << 1) /* XDP may send out of it */
+#define SL_DEVICE_PEER (1u << 8) /* tc may hand packets to its peer in another namespace */
 #define SL_DEVICE_TCX (1u << 2)        /* how it is attached: for the user half alone */
 #define SL_DEVICE_CLSACT (1u << 3)
 #define SL_DEVICE_XDP_NATIVE (1u << 4)
@@ -227,43 +257,76 @@ struct sl_stats {
 };
 
 /*
- * Flows: behind bpf/flow.h and user/kernel/flows.c alone. Two entries a connection, one for each
- * way, in one LRU hash a family: a single look-up of a packet's own 5-tuple finds either, and tells
- * which.
+ * Flows: behind bpf/way.h, bpf/flow.h and user/kernel/flows.c alone. An array of buckets, each two
+ * cache lines of four ways; a connection has two ways, one under the 5-tuple that the client sends
+ * and one under that which the endpoint answers with, so that one look-up of a packet's own tuple
+ * finds either and tells which. The tuple itself is not kept, but a 64-bit keyed hash of it: the
+ * tag. The bucket is the client's, by its address and port: both ways are in the same. When it
+ * holds live connections alone, a way goes to a second bucket, by its tag, and a bit in `spilled`
+ * says that the first has such.
  */
-struct sl_tuple4 {
-	__be32 saddr, daddr;
-	__be16 sport, dport;
-	__u8 protocol;
-	__u8 pad[3];
+#define SL_WAYS 8u
+#define SL_WAY_EMPTY 0u /* tags that no tuple has */
+#define SL_WAY_TAKEN 1u /* being written */
+
+struct sl_way {
+	__u64 tag;
+	__u64 word; /* endpoint, VIP, seen, flags: see way.h */
 };
 
-struct sl_tuple6 {
-	__u32 saddr[4], daddr[4];
-	__be16 sport, dport;
-	__u8 protocol;
-	__u8 pad[3];
+struct sl_bucket {
+	struct sl_way way[SL_WAYS];
 };
 
-#define SL_FLOW_REPLY (1u << 0) /* this entry is the endpoint-to-client way */
+#define SL_ENDPOINTS_MAX ((1u << 22) - 2) /* so many bits has a way for an endpoint, */
+#define SL_VIPS_MAX (1u << 18)            /* and for a VIP */
+
+#define SL_FLOW_REPLY (1u << 0) /* the endpoint-to-client way */
 #define SL_FLOW_REDIRECT (1u << 1) /* both ways go straight to a device; else up the stack */
-#define SL_FLOW_ANSWERED (1u << 2) /* SYN-ACK seen, or a UDP reply */
+#define SL_FLOW_ANSWERED (1u << 2) /* SYN-ACK seen, or a UDP reply; on both ways */
 #define SL_FLOW_FIN_IN (1u << 3)   /* client said FIN */
 #define SL_FLOW_FIN_OUT (1u << 4)  /* endpoint said FIN */
-#define SL_FLOW_CLOSED (1u << 5)   /* both FIN, or RST: counted as closed */
+#define SL_FLOW_CLOSED (1u << 5)   /* both FIN, or RST: counted as closed; on both ways */
 #define SL_FLOW_ADOPTED (1u << 6)  /* began in the middle */
+#define SL_FLOW_UDP (1u << 7)
 
-struct sl_flow {
-	__u64 opened_ns;
-	__u64 seen_ns; /* to about a second */
-	__u32 peer[4]; /* what to write: the endpoint's address, or on the reply way the VIP; IPv4
-			  alone in [0] */
-	__u32 flags;
-	__u32 endpoint; /* index */
-	__u32 version;  /* index */
-	__u32 revision; /* that chose it */
-	__be16 port;    /* to write with `peer` */
-	__u8 pad[6];
+/*
+ * opens: array; when a connection's SYN came, until its SYN-ACK does. Direct-mapped by tag: under a
+ * flood a sample of the handshakes.
+ */
+struct sl_open {
+	__u64 tag;
+	__u64 ns;
+};
+
+/*
+ * exits: array; the kernel's own answer to where a packet goes, for a second at most. Direct-mapped
+ * by destination and the device it came in by, so it is used only where nothing else decides: not
+ * with rules of policy routing, nor with routes of several ways.
+ */
+struct sl_exit {
+	__u32 addr[4]; /* IPv4 alone in [0] */
+	__u32 from;    /* interface index */
+	__u32 ifindex;
+	__u8 mac[12]; /* destination and source, as they stand in a frame */
+	__u16 mtu;    /* or the longest packet that was seen to fit */
+	__u8 family;
+	__u8 pad;
+	__u32 device; /* SL_DEVICE_* of ifindex */
+	__u32 until;  /* ticks; changed first and last by who writes */
+	__u32 epoch;
+	__u32 lock;
+	__u32 rest[2];
+};
+
+/* Why they are not remembered: routing must look at destination and incoming device alone. */
+enum sl_exits_off {
+	SL_EXITS_KEPT,      /* remembered; anything else is not */
+	SL_EXITS_UNKNOWN,   /* nobody has looked at the rules and routes, or the look failed */
+	SL_EXITS_ASKED,     /* the agent was started so */
+	SL_EXITS_POLICY,    /* a rule or a route looks at more than those two */
+	SL_EXITS_MULTIPATH, /* a route has several next hops */
+	SL_EXITS_OFF_COUNT
 };
 
 /* fragments: LRU hash; the ports that the first fragment of a datagram had. IPv4 alone in [0]. */
@@ -279,20 +342,22 @@ struct sl_fragment {
 	__be16 sport, dport;
 };
 
-_Static_assert(sizeof(struct sl_control) == 56, "control");
+_Static_assert(sizeof(struct sl_control) == 80, "control");
 _Static_assert(sizeof(struct sl_revision) == 48, "revision");
 _Static_assert(sizeof(struct sl_service_key) == 24, "service key");
 _Static_assert(sizeof(struct sl_split) == 16, "split");
-_Static_assert(sizeof(struct sl_service) == 24, "service");
+_Static_assert(sizeof(struct sl_service) == 32, "service");
 _Static_assert(sizeof(struct sl_rule) == 48, "rule");
 _Static_assert(sizeof(struct sl_slots) == 8, "slots");
 _Static_assert(sizeof(struct sl_pair) == 8, "pair");
 _Static_assert(sizeof(struct sl_version) == 128, "version");
-_Static_assert(sizeof(struct sl_endpoint) == 24, "endpoint");
+_Static_assert(sizeof(struct sl_endpoint) == 32, "endpoint");
+_Static_assert(sizeof(struct sl_vip) == 24, "vip");
 _Static_assert(sizeof(struct sl_stats) == 256, "stats");
-_Static_assert(sizeof(struct sl_tuple4) == 16, "tuple4");
-_Static_assert(sizeof(struct sl_tuple6) == 40, "tuple6");
-_Static_assert(sizeof(struct sl_flow) == 56, "flow");
+_Static_assert(sizeof(struct sl_way) == 16, "way");
+_Static_assert(sizeof(struct sl_bucket) == 128, "bucket: two cache lines");
+_Static_assert(sizeof(struct sl_open) == 16, "open");
+_Static_assert(sizeof(struct sl_exit) == 64, "exit: one cache line");
 _Static_assert(sizeof(struct sl_fragment_key) == 40, "fragment key");
 _Static_assert(sizeof(struct sl_counters) == 8 * SL_COUNTER_COUNT,
 	       "one counter for each verdict and note");

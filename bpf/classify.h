@@ -24,8 +24,8 @@ enum origin {
 };
 
 struct decision {
-	struct sl_flow fresh; /* what to remember, when origin is not ORIGIN_FLOW; version also when
-				 refused */
+	__u64 word;    /* of the flow; of a new one, its endpoint and VIP */
+	__u32 version; /* index; of a new flow, and when refused */
 	__u8 action;
 	__u8 origin;
 	__u8 verdict; /* when the action leaves no choice of one */
@@ -189,13 +189,11 @@ static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret
  * Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions
  * share.
  */
-static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split,
+static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split, __u32 vip,
 				struct decision *decision)
 {
 	__u32 zero = 0, version = 0, place, pair, index;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
-	struct sl_flow *fresh = &decision->fresh;
-	struct sl_endpoint *endpoint;
 	struct sl_pair *words;
 	__u64 hash, ring = 0;
 
@@ -204,11 +202,11 @@ static __always_inline int pick(const struct pkt *pkt, const struct sl_split *sp
 	hash = pkt_hash(pkt, control->seed, split->flags & SL_SPLIT_BY_CLIENT);
 	if (slot_ring(split, pick_slot(hash, split->slot_mask, 0), &version, &ring))
 		return decide(decision, ACT_DROP, SL_drop_table);
-	fresh->version = version;
+	decision->version = version;
 	if (!(ring >> 32)) {
 		if (!(split->flags & SL_SPLIT_SPILL) || spill(split, hash, &version, &ring))
 			return decide(decision, ACT_REFUSE, SL_refuse_empty);
-		fresh->version = version;
+		decision->version = version;
 		decision->note = SL_note_spilled;
 	}
 
@@ -218,15 +216,9 @@ static __always_inline int pick(const struct pkt *pkt, const struct sl_split *sp
 	if (!words)
 		return decide(decision, ACT_DROP, SL_drop_table);
 	index = words->at[place & 1];
-	endpoint = bpf_map_lookup_elem(&sl_endpoints, &index);
-	if (!endpoint)
+	if (index >= SL_ENDPOINTS_MAX)
 		return decide(decision, ACT_DROP, SL_drop_table);
-	fresh->endpoint = index;
-	fresh->port = endpoint->port;
-	if (pkt->family == 4)
-		fresh->peer[0] = endpoint->addr[3];
-	else
-		__builtin_memcpy(fresh->peer, endpoint->addr, 16);
+	decision->word = way_word(index, vip, 0, 0);
 	return decide(decision, ACT_TO_ENDPOINT, 0);
 }
 
@@ -256,28 +248,20 @@ __noinline int classify_new(const struct pkt *pkt, struct decision *decision)
 		decision->note = 0;
 		return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
-	decision->fresh.revision = revision;
 	decision->origin =
 		pkt->protocol == IPPROTO_UDP || is_opening(pkt) ? ORIGIN_OPEN : ORIGIN_ADOPT;
 	split_find(pkt, service, &split);
 	if (split.flags & SL_SPLIT_NONE)
 		return decide(decision, ACT_REFUSE, SL_refuse_no_rule);
-	return pick(pkt, &split, decision);
-}
-
-static __always_inline int flow_is_idle(const struct pkt *pkt, const struct sl_flow *flow,
-					__u64 now)
-{
-	return pkt->protocol == IPPROTO_UDP && now - flow->seen_ns > settings.udp_idle_ns &&
-	       now > flow->seen_ns;
+	return pick(pkt, &split, service->vip, decision);
 }
 
 /*
  * Endpoint to client. Ingress leaves a flow of the stack alone: connection tracking must see it as
  * the endpoint sent it.
  */
-static __always_inline int classify_reply(const struct pkt *pkt, struct sl_flow *flow, __u32 door,
-					  struct decision *decision, struct sl_flow **ret_known)
+static __always_inline int classify_reply(const struct pkt *pkt, __u64 word, __u32 door,
+					  struct decision *decision)
 {
 	/*
 	 * The client's port may serve a direct connection to the endpoint by now. Its SYN-ACK
@@ -285,27 +269,27 @@ static __always_inline int classify_reply(const struct pkt *pkt, struct sl_flow 
 	 */
 	if (pkt->kind == PKT_WHOLE && pkt->protocol == IPPROTO_TCP &&
 	    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
-		struct sl_flow *opener = flow_find_opener(pkt, flow);
+		__u64 opener = flow_find_slow(flow_tag_opener(pkt, word), flow_home(pkt, 1));
 
-		if (!opener || opener->flags & SL_FLOW_CLOSED)
+		if (!opener || opener & SL_FLOW_CLOSED)
 			return decide(decision, ACT_PASS, SL_pass_unmatched);
 	}
-	*ret_known = flow;
-	if (door != SL_DOOR_OUT && !(flow->flags & SL_FLOW_REDIRECT))
+	if (door != SL_DOOR_OUT && !(word & SL_FLOW_REDIRECT))
 		return decide(decision, ACT_PASS, SL_reply_up);
 	return decide(decision, ACT_TO_CLIENT, 0);
 }
 
 /* A later fragment has no ports; the first one left them. Returns 0 when they are known now. */
-static __always_inline int fragment_find(struct pkt *pkt)
+__noinline int fragment_find(struct pkt *pkt)
 {
-	struct sl_fragment_key key = {
-		.id = pkt->fragment_id,
-		.protocol = pkt->protocol,
-		.family = pkt->family,
-	};
+	struct sl_fragment_key key = {};
 	struct sl_fragment *fragment;
 
+	if (!pkt)
+		return -1;
+	key.id = pkt->fragment_id;
+	key.protocol = pkt->protocol;
+	key.family = pkt->family;
 	__builtin_memcpy(key.saddr, pkt->saddr, 16);
 	__builtin_memcpy(key.daddr, pkt->daddr, 16);
 	fragment = bpf_map_lookup_elem(&sl_fragments, &key);
@@ -316,35 +300,50 @@ static __always_inline int fragment_find(struct pkt *pkt)
 	return 0;
 }
 
-/*
- * Decides about one packet. `decision` is zeroed by the caller; `now` may be coarse. `ret_known` is
- * the entry that stands under the packet's tuple, which a SYN replaces. The tc egress door only
- * undoes what the stack carried back: it opens nothing.
- */
-static __always_inline int classify(struct pkt *pkt, __u32 door, __u64 now,
-				    struct decision *decision, struct sl_flow **ret_known)
+static __always_inline int pass(const struct pkt *pkt, struct decision *decision)
 {
-	struct sl_flow *flow;
+	return decide(decision, ACT_PASS,
+		      pkt->kind == PKT_ICMP	  ? SL_pass_icmp :
+		      pkt->kind == PKT_FRAGMENT ? SL_pass_fragment :
+						  SL_pass_unmatched);
+}
+
+/*
+ * Decides about one packet. `decision` is zeroed by the caller; its word is the packet's own flow,
+ * unless it decides anew. The tc egress door only undoes what the stack carried back: it opens
+ * nothing.
+ */
+static __always_inline int classify(struct pkt *pkt, __u32 door, struct decision *decision)
+{
+	int is_to, is_from, is_found;
+	__u64 word = 0, tag;
 
 	if (pkt->kind == PKT_FRAGMENT && fragment_find(pkt))
 		return decide(decision, ACT_PASS, SL_pass_fragment);
-	flow = flow_find(pkt);
-	if (flow && flow_is_idle(pkt, flow, now))
-		flow = 0;
-	if (flow && flow->flags & SL_FLOW_REPLY)
-		return classify_reply(pkt, flow, door, decision, ret_known);
-	/*
-	 * A SYN decides anew: the port may be used again, and the weights may have moved (promise
-	 * 7).
-	 */
-	*ret_known = flow;
-	if (flow && door != SL_DOOR_OUT && !is_opening(pkt))
-		return decide(decision, ACT_TO_ENDPOINT, 0);
-	if (pkt->kind == PKT_ICMP)
-		return decide(decision, ACT_PASS, SL_pass_icmp);
-	if (pkt->kind == PKT_FRAGMENT)
-		return decide(decision, ACT_PASS, SL_pass_fragment);
-	if (door == SL_DOOR_OUT)
-		return decide(decision, ACT_PASS, SL_pass_unmatched);
+	is_to = known_has(pkt->daddr, pkt->dport, pkt->family);
+	is_from = known_has(pkt->saddr, pkt->sport, pkt->family);
+	if (!is_to && !is_from)
+		return pass(pkt, decision);
+	tag = flow_tag_of(pkt);
+	is_found = flow_find(tag, flow_home(pkt, !is_to), &word);
+	if (!is_found && is_to && is_from) {
+		/* Who sends is known, and who receives: the first was not the client. */
+		word = flow_find_slow(tag, flow_home(pkt, 1));
+		is_found = word != 0;
+	}
+	if (is_found &&
+	    !(word & SL_FLOW_UDP && flow_is_over(word, flow_clock()))) {
+		decision->word = word;
+		if (word & SL_FLOW_REPLY)
+			return classify_reply(pkt, word, door, decision);
+		/*
+		 * A SYN decides anew: the port may be used again, and the weights may have moved
+		 * (promise 7).
+		 */
+		if (door != SL_DOOR_OUT && !is_opening(pkt))
+			return decide(decision, ACT_TO_ENDPOINT, 0);
+	}
+	if (pkt->kind != PKT_WHOLE || door == SL_DOOR_OUT)
+		return pass(pkt, decision);
 	return classify_new(pkt, decision);
 }

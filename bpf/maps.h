@@ -2,7 +2,7 @@
 /*
  * Every map, once. A map's pin is its name without "sl_", below SL_PIN_DIR. The sizes here are the
  * defaults; the loader sets them from its settings before the maps are made. Only the doors write
- * flows, fragments, stats and verdicts; all others are written by whoever holds the state folder's
+ * flows, spilled, opens, exits, fragments, stats and verdicts (the sweep empties ways); all others are written by whoever holds the state folder's
  * lock (agent or CLI).
  */
 #pragma once
@@ -100,18 +100,54 @@ struct {
 } sl_endpoints SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1 << 20);
-	__type(key, struct sl_tuple4);
-	__type(value, struct sl_flow);
-} sl_flows4 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct sl_vip);
+} sl_vips SEC(".maps");
+
+/* One bit for every address and port of a VIP or endpoint: what has none is not ours. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 15);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_known SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1 << 20);
-	__type(key, struct sl_tuple6);
-	__type(value, struct sl_flow);
-} sl_flows6 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 19);
+	__type(key, __u32);
+	__type(value, struct sl_bucket);
+} sl_flows SEC(".maps");
+
+/* One bit for every bucket of `flows`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << 13);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_spilled SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SL_OPENS);
+	__type(key, __u32);
+	__type(value, struct sl_open);
+} sl_opens SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SL_EXITS);
+	__type(key, __u32);
+	__type(value, struct sl_exit);
+} sl_exits SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -140,10 +176,3 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } sl_devices SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, struct bpf_devmap_val);
-} sl_txdevs SEC(".maps");

@@ -45,6 +45,8 @@ struct icmp_header {
 #define ICMP6_PARAMETER 4
 #define ICMP6_CODE_PORT 4
 
+#define PARSE_UNUSUAL (-2) /* see parse */
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -79,12 +81,27 @@ struct vlan_tag {
 	__be16 tci, type;
 };
 
-/* A pointer to `size` bytes at `offset`, or NULL when the frame does not hold them. */
+/*
+ * A pointer to `size` bytes at `offset`, or NULL when the frame does not hold them. The end is
+ * computed first and the beginning from it: of a beginning whose low bits it knows, the verifier of
+ * 7.x thinks that it may reach further than the end that was compared. The barriers keep the
+ * compiler from the other order, and from leaving out a mask that it can prove and the verifier not.
+ */
 static __always_inline void *view_at(const struct view *view, __u32 offset, __u32 size)
 {
-	void *at = view->data + (offset & OFFSET_MASK);
+	void *end;
 
-	return at + size > view->data_end ? 0 : at;
+	if (__builtin_constant_p(offset)) {
+		void *at = view->data + offset;
+
+		return at + size > view->data_end ? 0 : at;
+	}
+	asm volatile("" : "+r"(offset));
+	end = view->data + (offset & OFFSET_MASK) + size;
+	asm volatile("" : "+r"(end));
+	if (end > view->data_end)
+		return 0;
+	return end - size;
 }
 
 /*
@@ -269,8 +286,13 @@ static __always_inline int parse_icmp(const struct view *view, struct pkt *pkt)
 	return -1;
 }
 
-static __always_inline int parse_transport(const struct view *view, struct pkt *pkt)
+static __always_inline int parse_transport(const struct view *view, struct pkt *pkt,
+					   const int is_usual)
 {
+	if (is_usual)
+		return pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP
+			       ? parse_l4(view, pkt)
+			       : PARSE_UNUSUAL;
 	if (pkt->kind == PKT_FRAGMENT)
 		return pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP
 			       ? -1
@@ -280,12 +302,15 @@ static __always_inline int parse_transport(const struct view *view, struct pkt *
 	return parse_l4(view, pkt);
 }
 
-static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt)
+static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt,
+				      const int is_usual)
 {
 	struct iphdr *ip = view_at(view, pkt->l3, sizeof(*ip));
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return SL_pass_truncated;
+	if (is_usual && (ip->ihl != 5 || ip->frag_off & bpf_htons(0x3fff)))
+		return PARSE_UNUSUAL;
 	pkt->family = 4;
 	pkt->saddr[0] = ip->saddr;
 	pkt->daddr[0] = ip->daddr;
@@ -304,10 +329,11 @@ static __always_inline int parse_ipv4(const struct view *view, struct pkt *pkt)
 		pkt->kind = PKT_FRAGMENT;
 	else if (ip->frag_off & bpf_htons(0x2000))
 		pkt->first_fragment = 1;
-	return parse_transport(view, pkt);
+	return parse_transport(view, pkt, is_usual);
 }
 
-static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
+static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt,
+				      const int is_usual)
 {
 	struct ipv6hdr *ip = view_at(view, pkt->l3, sizeof(*ip));
 	struct walk walk = {};
@@ -325,20 +351,21 @@ static __always_inline int parse_ipv6(const struct view *view, struct pkt *pkt)
 		pkt->ip_len = view->length - pkt->l3;
 	walk.protocol = ip->nexthdr;
 	walk.at = pkt->l3 + sizeof(*ip);
-	verdict = walk_extensions(view, pkt, &walk);
+	verdict = is_usual ? -1 : walk_extensions(view, pkt, &walk);
 	pkt->protocol = walk.protocol;
 	pkt->l4 = walk.at;
 	pkt->kind = walk.kind;
 	pkt->first_fragment = walk.first_fragment;
 	pkt->fragment_id = walk.fragment_id;
-	return verdict >= 0 ? verdict : parse_transport(view, pkt);
+	return verdict >= 0 ? verdict : parse_transport(view, pkt, is_usual);
 }
 
 /*
  * A frame to `pkt`, which the caller has zeroed. Returns -1 when the packet may be ours, else the
- * verdict by which it passes.
+ * verdict by which it passes. Most packets are TCP or UDP straight after the shortest IP header:
+ * `is_usual` (a constant) leaves out the code for all others, and returns PARSE_UNUSUAL for them.
  */
-static __always_inline int parse(const struct view *view, struct pkt *pkt)
+static __always_inline int parse(const struct view *view, struct pkt *pkt, const int is_usual)
 {
 	struct ethhdr *eth = view_at(view, 0, sizeof(*eth));
 	__be16 type;
@@ -353,6 +380,8 @@ static __always_inline int parse(const struct view *view, struct pkt *pkt)
 
 		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
 			break;
+		if (is_usual)
+			return PARSE_UNUSUAL;
 		tag = view_at(view, pkt->l3, sizeof(*tag));
 		if (!tag)
 			return SL_pass_truncated;
@@ -361,8 +390,8 @@ static __always_inline int parse(const struct view *view, struct pkt *pkt)
 		pkt->vlan = 1;
 	}
 	if (type == bpf_htons(ETH_P_IP))
-		return parse_ipv4(view, pkt);
+		return parse_ipv4(view, pkt, is_usual);
 	if (type == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(view, pkt);
+		return parse_ipv6(view, pkt, is_usual);
 	return SL_pass_not_ip;
 }

@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Writing one address and port over another, with every checksum that covers them. The door's own
- * primitives (door_store, door_l3_csum, door_l4_csum, door_sum) do the bytes: XDP in place, tc
- * through the helpers that know of offloads. Each function returns 0, or non-zero when the kernel
- * refused.
+ * Writing one address and port over another, with every checksum that covers them: what both doors
+ * share of it, and ICMP errors. The door's own primitives (door_store, door_l3_csum, door_l4_csum)
+ * do the bytes: XDP in place, tc through the helpers that know of offloads. Each function returns
+ * 0, or non-zero when the kernel refused.
  */
 #pragma once
-#include "csum.h"
-#include "parse.h"
-
-#define CSUM_PSEUDO 1u /* the change is of an address in the pseudo header */
-#define CSUM_UDP 2u    /* zero means none */
-#define CSUM_V6 4u
-
-struct target {
-	__u32 addr[4];
-	__be16 port;
-};
-
-static __always_inline __u32 addr_delta(const __u32 *old, const __u32 *new, __u8 family)
-{
-	__u32 delta = csum_delta32(0, old[0], new[0]);
-
-	if (family == 6) {
-		delta = csum_delta32(delta, old[1], new[1]);
-		delta = csum_delta32(delta, old[2], new[2]);
-		delta = csum_delta32(delta, old[3], new[3]);
-	}
-	return delta;
-}
+#include "target.h"
 
 /* The address of the IP header at `l3`; the header's own checksum follows for IPv4. */
 static __always_inline long rewrite_addr(door_ctx *ctx, __u8 family, __u32 l3, int is_dst,
@@ -38,31 +16,6 @@ static __always_inline long rewrite_addr(door_ctx *ctx, __u8 family, __u32 l3, i
 		return door_store(ctx, l3 + (is_dst ? 16 : 12), addr, 4) ||
 		       door_l3_csum(ctx, l3 + 10, delta);
 	return door_store(ctx, l3 + (is_dst ? 24 : 8), addr, 16);
-}
-
-/* A TCP or UDP packet, or (no ports) a later fragment of one. */
-static __always_inline long rewrite_packet(door_ctx *ctx, const struct pkt *pkt, int is_dst,
-					   const struct target *to)
-{
-	__u32 delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
-	__be16 port = is_dst ? pkt->dport : pkt->sport;
-	__u32 check = pkt->l4 + (pkt->protocol == IPPROTO_TCP ? 16 : 6);
-	__u32 flags =
-		(pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) | (pkt->family == 6 ? CSUM_V6 : 0);
-
-	if (rewrite_addr(ctx, pkt->family, pkt->l3, is_dst, to->addr, delta))
-		return -1;
-	if (pkt->kind == PKT_FRAGMENT) {
-		if (pkt->family == 6)
-			door_sum(ctx, delta);
-		return 0;
-	}
-	if (door_l4_csum(ctx, check, delta, flags | CSUM_PSEUDO))
-		return -1;
-	if (port == to->port)
-		return 0;
-	return door_l4_csum(ctx, check, csum_delta16(0, port, to->port), flags) ||
-	       door_store(ctx, pkt->l4 + (is_dst ? 2 : 0), &to->port, 2);
 }
 
 /*
@@ -81,7 +34,7 @@ static __always_inline long rewrite_icmp(door_ctx *ctx, const struct view *view,
 	__u32 quoted = 0; /* what the quoted bytes' change adds to the ICMP checksum */
 	__u32 *outer =
 		view_at(view, pkt->l3 + (pkt->family == 4 ? (is_dst ? 16 : 12) : (is_dst ? 24 : 8)),
-			pkt->family == 4 ? 4 : 16);
+			16); /* of IPv4 too: behind its header there is at least another */
 	__be16 *check = view_at(view, pkt->in_l4 + 6, 2);
 	__u16 udp_old = 0, udp_new = 0;
 	int is_ours;

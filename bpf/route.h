@@ -1,55 +1,147 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The node's own routing decision about a rewritten packet, asked of the kernel. */
+/*
+ * The node's own routing decision about a rewritten packet: asked of the kernel, and remembered for
+ * a second. The door defines, before:
+ *
+ *   door_way     what it can make of an exit
+ *   door_length  what must fit the next device's MTU, in bytes of IP packet
+ *   door_ifindex the device that the packet came in by
+ */
 #pragma once
 #include "maps.h"
-#include "parse.h"
+#include "settings.h"
+#include "target.h"
 
-enum way {
-	WAY_UP,        /* up the stack, which always works */
-	WAY_OUT,       /* straight out of a device, neighbour known */
-	WAY_NEIGHBOUR, /* straight out of a device that must resolve the neighbour first (tc alone)
-			*/
-	WAY_DEFER,     /* XDP cannot, tc can */
+/* Which way of a connection is asked for. */
+enum trip {
+	TRIP_TO_ENDPOINT, /* of the client's packet */
+	TRIP_TO_CLIENT,   /* of the endpoint's */
+	TRIP_BACK,        /* to the client, asked by the client's packet */
 };
 
-#define ROUTE_TO_CLIENT 1u /* else to the endpoint */
-#define ROUTE_BOTH 2u      /* the way back as well */
-
-/* Where a packet leaves: destination and source MAC as they stand in the frame. */
-struct exit {
-	__u32 ifindex;
-	__u8 mac[2 * ETH_ALEN];
-};
-
-static __always_inline void route_exit(const struct bpf_fib_lookup *fib, struct exit *ret_exit)
+static __always_inline struct sl_exit *exit_place(const __u32 *daddr, __u32 from, __u8 family)
 {
-	ret_exit->ifindex = fib->ifindex;
-	__builtin_memcpy(ret_exit->mac, fib->dmac, ETH_ALEN);
-	__builtin_memcpy(ret_exit->mac + ETH_ALEN, fib->smac, ETH_ALEN);
+	__u64 x = daddr[0] ^ (__u64)from << 32;
+	__u32 at;
+
+	if (family == 6)
+		x += daddr[1] + ((__u64)daddr[3] << 32 | daddr[2]);
+	at = (x * 0x9e3779b97f4a7c15ull) >> 40 & (SL_EXITS - 1);
+	return bpf_map_lookup_elem(&sl_exits, &at);
 }
 
-static __always_inline void route_fill(struct bpf_fib_lookup *fib, const struct pkt *pkt,
-				       const __u32 *saddr, const __u32 *daddr, __u32 ifindex,
-				       __u16 length)
+static __always_inline int exit_is(const struct sl_exit *exit, const __u32 *daddr, __u32 from,
+				   __u8 family)
 {
-	fib->ifindex = ifindex;
-	fib->l4_protocol = pkt->protocol;
-	fib->tot_len = length;
+	if (exit->addr[0] != daddr[0] || exit->from != from || exit->family != family)
+		return 0;
+	return family == 4 || (exit->addr[1] == daddr[1] && exit->addr[2] == daddr[2] &&
+			       exit->addr[3] == daddr[3]);
+}
+
+/* What was remembered, and is still true. 0 when there is none. */
+static __always_inline int exit_find(const __u32 *daddr, __u32 from, __u32 length, __u8 family,
+				     struct exit *ret_exit)
+{
+	struct sl_exit *exit = exit_place(daddr, from, family);
+	__u32 zero = 0, until;
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
+	struct exit found;
+
+	if (!exit || !control)
+		return 0;
+	until = *(volatile __u32 *)&exit->until;
+	if ((__s32)(until - (__u32)bpf_jiffies64()) <= 0 || exit->epoch != control->exits_epoch ||
+	    length > exit->mtu || !exit_is(exit, daddr, from, family))
+		return 0;
+	found = (struct exit){ .ifindex = exit->ifindex, .device = exit->device };
+	__builtin_memcpy(found.mac, exit->mac, sizeof(exit->mac));
+	/* Whoever rewrote it meanwhile has changed `until` before. */
+	if (*(volatile __u32 *)&exit->until != until)
+		return 0;
+	*ret_exit = found;
+	return 1;
+}
+
+static __always_inline void exit_keep(const __u32 *daddr, __u32 from, __u16 mtu, __u8 family,
+				      const struct exit *answer)
+{
+	struct sl_exit *exit = exit_place(daddr, from, family);
+	__u32 zero = 0, now = bpf_jiffies64();
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
+
+	if (!exit || !control || control->exits_off)
+		return;
+	if (__sync_lock_test_and_set(&exit->lock, 1))
+		return;
+	/* Atomic, because a plain store may overtake another on some machines. */
+	__sync_lock_test_and_set(&exit->until, now);
+	__builtin_memcpy(exit->addr, daddr, 16);
+	exit->from = from;
+	exit->ifindex = answer->ifindex;
+	__builtin_memcpy(exit->mac, answer->mac, sizeof(exit->mac));
+	exit->mtu = mtu;
+	exit->family = family;
+	exit->device = answer->device;
+	exit->epoch = control->exits_epoch;
+	__sync_lock_test_and_set(&exit->until, now + settings.second_ticks);
+	__sync_lock_test_and_set(&exit->lock, 0);
+}
+
+/*
+ * Asks the kernel; `exit->ifindex` is the device that the packet comes in by. Non-zero: only the
+ * stack knows.
+ */
+__noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct target *to, __u32 trip,
+			 struct exit *exit)
+{
+	struct bpf_fib_lookup fib = {};
+	const __u32 *saddr, *daddr;
+	__u32 from;
+	long err;
+
+	if (!pkt || !to || !exit)
+		return -1;
+	saddr = trip == TRIP_TO_ENDPOINT ? pkt->saddr : to->addr;
+	daddr = trip == TRIP_TO_ENDPOINT ? to->addr :
+		trip == TRIP_TO_CLIENT	 ? pkt->daddr :
+					   pkt->saddr;
+	fib.ifindex = exit->ifindex;
+	fib.l4_protocol = pkt->protocol;
+	fib.tot_len = door_length(ctx, pkt);
 	if (pkt->family == 4) {
-		fib->family = 2; /* AF_INET */
-		fib->tos = pkt->tos;
-		fib->ipv4_src = saddr[0];
-		fib->ipv4_dst = daddr[0];
+		fib.family = 2; /* AF_INET */
+		fib.tos = pkt->tos;
+		fib.ipv4_src = saddr[0];
+		fib.ipv4_dst = daddr[0];
 	} else {
-		fib->family = 10; /* AF_INET6 */
-		__builtin_memcpy(fib->ipv6_src, saddr, 16);
-		__builtin_memcpy(fib->ipv6_dst, daddr, 16);
+		fib.family = 10; /* AF_INET6 */
+		__builtin_memcpy(fib.ipv6_src, saddr, 16);
+		__builtin_memcpy(fib.ipv6_dst, daddr, 16);
 	}
+	err = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (err != BPF_FIB_LKUP_RET_SUCCESS && err != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return -1;
+	exit->is_unresolved = err != 0;
+	__builtin_memcpy(exit->mac, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(exit->mac + ETH_ALEN, fib.smac, ETH_ALEN);
+	from = exit->ifindex;
+	exit->ifindex = fib.ifindex;
+	exit->device = device_flags(fib.ifindex);
+	/* A kernel that tells no MTU leaves the length there, which fits. */
+	if (!err)
+		exit_keep(daddr, from, fib.tot_len, pkt->family, exit);
+	return 0;
 }
 
-static __always_inline __u32 route_device(__u32 ifindex)
+/* `exit->ifindex` is the device that the packet comes in by, and then the one that it leaves by. */
+static __always_inline int route(door_ctx *ctx, const struct pkt *pkt, const struct target *to,
+				 const __u32 *daddr, __u32 trip, struct exit *exit)
 {
-	__u32 *flags = bpf_map_lookup_elem(&sl_devices, &ifindex);
-
-	return flags ? *flags : 0;
+	if (pkt->ttl <= 1)
+		return WAY_UP;
+	if (!exit_find(daddr, exit->ifindex, door_length(ctx, pkt), pkt->family, exit) &&
+	    frame_ask(ctx, pkt, to, trip, exit))
+		return WAY_UP;
+	return exit->device & SL_DEVICE_ATTACHED ? door_way(exit) : WAY_UP;
 }

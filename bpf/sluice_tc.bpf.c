@@ -6,14 +6,13 @@
  */
 #include "maps.h"
 
-#include "route.h"
 #include "settings.h"
+#include "target.h"
 
 #include <linux/pkt_cls.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct sl_settings settings = {
-	.udp_idle_ns = SL_UDP_IDLE_NS_DEFAULT,
 	.redirect = 1,
 };
 
@@ -42,20 +41,20 @@ static __always_inline long door_l4_csum(struct __sk_buff *skb, __u32 offset, __
 	if (!delta)
 		return 0;
 	/* UDP without a checksum: an IPv4 address is still evened out by its header's. */
-	if (flags & 2 && !bpf_skb_load_bytes(skb, offset, &check, sizeof(check)) && !check) {
-		if ((flags & 5) != 1)
+	if (flags & CSUM_UDP && !bpf_skb_load_bytes(skb, offset, &check, sizeof(check)) && !check) {
+		if ((flags & (CSUM_PSEUDO | CSUM_V6)) != CSUM_PSEUDO)
 			door_sum(skb, delta);
 		return 0;
 	}
 	err = bpf_l4_csum_replace(skb, offset, 0, delta,
-				  (flags & 1 ? BPF_F_PSEUDO_HDR : 0) |
-					  (flags & 2 ? BPF_F_MARK_MANGLED_0 : 0));
+				  (flags & CSUM_PSEUDO ? BPF_F_PSEUDO_HDR : 0) |
+					  (flags & CSUM_UDP ? BPF_F_MARK_MANGLED_0 : 0));
 	/*
 	 * With CHECKSUM_COMPLETE the helper also takes the address's change out of the skb's sum,
 	 * as IPv4 needs, whose header checksum evens it out. IPv6 has no such checksum: put it
 	 * back.
 	 */
-	if (!err && (flags & 5) == 5)
+	if (!err && (flags & (CSUM_PSEUDO | CSUM_V6)) == (CSUM_PSEUDO | CSUM_V6))
 		door_sum(skb, delta);
 	return err;
 }
@@ -107,42 +106,93 @@ static __always_inline __u16 skb_length(const struct __sk_buff *skb, const struc
 	return skb->gso_size ? pkt->l4 - pkt->l3 + pkt->l4_len + skb->gso_size : pkt->ip_len;
 }
 
-static __always_inline int door_route(struct __sk_buff *skb, const struct pkt *pkt,
-				      const __u32 *saddr, const __u32 *daddr, __u32 ifindex,
-				      struct exit *ret_exit)
-{
-	struct bpf_fib_lookup fib = {};
-	long err;
+#define door_ifindex(skb) ((skb)->ifindex)
+#define door_length skb_length
 
-	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : skb->ifindex, skb_length(skb, pkt));
-	if (pkt->ttl <= 1)
-		return WAY_UP;
-	err = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	if (err != BPF_FIB_LKUP_RET_SUCCESS && err != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return WAY_UP;
-	if (!(route_device(fib.ifindex) & SL_DEVICE_ATTACHED))
-		return WAY_UP;
-	route_exit(&fib, ret_exit);
-	return err ? WAY_NEIGHBOUR : WAY_OUT;
+static __always_inline int door_way(const struct exit *exit)
+{
+	return exit->is_unresolved ? WAY_NEIGHBOUR : WAY_OUT;
 }
 
-static __always_inline int door_exit(struct __sk_buff *skb, const struct pkt *pkt,
-				     const struct exit *exit, int way)
+/*
+ * IPv4 in one store: TTL, protocol, checksum, addresses. What the addresses and the TTL add to a
+ * sum of the whole packet, the header's checksum takes away.
+ */
+static __always_inline long rewrite4(struct __sk_buff *skb, const struct pkt *pkt,
+				     const struct target *to, int is_dst, int is_forwarded,
+				     __u32 delta)
+{
+	struct {
+		__u8 ttl, protocol;
+		__u16 check;
+		__u32 saddr, daddr;
+	} tail;
+	__u32 at = pkt->l3 + __builtin_offsetof(struct iphdr, ttl);
+
+	if (bpf_skb_load_bytes(skb, at, &tail, sizeof(tail)))
+		return -1;
+	if (is_forwarded) {
+		tail.ttl--;
+		delta = csum_delta16(delta, bpf_htons(0x0100), 0);
+	}
+	tail.check = csum_apply(tail.check, delta);
+	*(is_dst ? &tail.daddr : &tail.saddr) = to->addr[0];
+	return bpf_skb_store_bytes(skb, at, &tail, sizeof(tail), 0);
+}
+
+static __always_inline long door_lower_ttl(struct __sk_buff *skb, const struct pkt *pkt)
 {
 	__u8 ttl = pkt->ttl - 1;
 
+	/* The TTL is the first byte of its 16-bit word, whatever the machine's byte order. */
+	if (pkt->family == 4)
+		return bpf_l3_csum_replace(skb, pkt->l3 + 10, bpf_htons(pkt->ttl << 8),
+					   bpf_htons(ttl << 8), 2) ||
+		       bpf_skb_store_bytes(skb, pkt->l3 + 8, &ttl, 1, 0);
+	return bpf_skb_store_bytes(skb, pkt->l3 + 7, &ttl, 1, BPF_F_RECOMPUTE_CSUM);
+}
+
+/* A TCP or UDP packet, or (no ports) a later fragment of one. */
+__noinline int door_rewrite(struct __sk_buff *skb, const struct pkt *pkt, const struct target *to,
+			    int is_dst, int is_forwarded)
+{
+	__u32 delta, check, flags;
+	__be16 port;
+
+	if (!pkt || !to)
+		return -1;
+	delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
+	check = pkt->l4 + (pkt->protocol == IPPROTO_TCP ? 16 : 6);
+	flags = (pkt->protocol == IPPROTO_UDP ? CSUM_UDP : 0) | (pkt->family == 6 ? CSUM_V6 : 0);
+	port = is_dst ? pkt->dport : pkt->sport;
 	if (pkt->family == 4) {
-		/* The TTL is the first byte of its 16-bit word, whatever the machine's byte order.
-		 */
-		bpf_l3_csum_replace(skb, pkt->l3 + 10, bpf_htons(pkt->ttl << 8),
-				    bpf_htons(ttl << 8), 2);
-		bpf_skb_store_bytes(skb, pkt->l3 + 8, &ttl, 1, 0);
-	} else {
-		bpf_skb_store_bytes(skb, pkt->l3 + 7, &ttl, 1, BPF_F_RECOMPUTE_CSUM);
+		if (rewrite4(skb, pkt, to, is_dst, is_forwarded, delta))
+			return -1;
+	} else if (bpf_skb_store_bytes(skb, pkt->l3 + (is_dst ? 24 : 8), to->addr, 16, 0) ||
+		   (is_forwarded && door_lower_ttl(skb, pkt))) {
+		return -1;
 	}
+	if (pkt->kind == PKT_FRAGMENT) {
+		if (pkt->family == 6)
+			door_sum(skb, delta);
+		return 0;
+	}
+	if (door_l4_csum(skb, check, delta, flags | CSUM_PSEUDO))
+		return -1;
+	if (port == to->port)
+		return 0;
+	return door_l4_csum(skb, check, csum_delta16(0, port, to->port), flags) ||
+	       bpf_skb_store_bytes(skb, pkt->l4 + (is_dst ? 2 : 0), &to->port, 2, 0);
+}
+
+static __always_inline int door_exit(struct __sk_buff *skb, const struct exit *exit, int way)
+{
 	if (way == WAY_NEIGHBOUR)
 		return bpf_redirect_neigh(exit->ifindex, 0, 0, 0);
 	bpf_skb_store_bytes(skb, 0, exit->mac, sizeof(exit->mac), 0);
+	/* Saves the way out of the device and in again on its other side. */
+	if (exit->device & SL_DEVICE_PEER)
+		return bpf_redirect_peer(exit->ifindex, 0);
 	return bpf_redirect(exit->ifindex, 0);
 }
 
@@ -151,7 +201,7 @@ static __always_inline int door_exit(struct __sk_buff *skb, const struct pkt *pk
 static __always_inline int skb_run(struct __sk_buff *skb, __u32 door)
 {
 	struct pkt pkt = {};
-	int verdict = frame_parse(skb, &pkt);
+	int verdict = frame_read(skb, &pkt);
 
 	if (verdict >= 0) {
 		count(door, verdict);
@@ -176,4 +226,11 @@ SEC("tc")
 int sl_tc_out(struct __sk_buff *skb)
 {
 	return skb_run(skb, SL_DOOR_OUT);
+}
+
+/* The doors' clock: its value is what the run returns. Run once, when the maps are made. */
+SEC("tc")
+int sl_clock(struct __sk_buff *skb)
+{
+	return bpf_jiffies64();
 }

@@ -6,13 +6,11 @@
  */
 #include "maps.h"
 
-#include "csum.h"
-#include "route.h"
 #include "settings.h"
+#include "target.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct sl_settings settings = {
-	.udp_idle_ns = SL_UDP_IDLE_NS_DEFAULT,
 	.redirect = 1,
 };
 
@@ -50,22 +48,108 @@ static __always_inline long door_l3_csum(struct xdp_md *xdp, __u32 offset, __u32
 	return 0;
 }
 
+static __always_inline void check_write(__u16 *check, __u32 delta, int is_udp)
+{
+	__u16 sum;
+
+	if (is_udp && !*check)
+		return;
+	sum = csum_apply(*check, delta);
+	*check = is_udp && !sum ? 0xffff : sum;
+}
+
 static __always_inline long door_l4_csum(struct xdp_md *xdp, __u32 offset, __u32 delta, __u32 flags)
 {
 	struct view view = door_frame(xdp);
 	__u16 *check = view_at(&view, offset, 2);
-	__u16 sum;
 
 	if (!check)
 		return -1;
-	if (flags & 2 && !*check)
-		return 0;
-	sum = csum_apply(*check, delta);
-	*check = flags & 2 && !sum ? 0xffff : sum;
+	check_write(check, delta, flags & CSUM_UDP);
 	return 0;
 }
 
-#define door_sum(ctx, delta) ((void)0) /* no skb yet */
+static __always_inline void ttl_lower4(struct iphdr *ip, __u32 delta)
+{
+	ip->ttl--;
+	ip->check = csum_apply(ip->check,
+			       csum_delta16(delta, bpf_htons(0x0100), 0));
+}
+
+static __always_inline long door_lower_ttl(struct xdp_md *xdp, const struct pkt *pkt)
+{
+	struct view view = door_frame(xdp);
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
+
+	if (pkt->family == 4) {
+		ip = view_at(&view, pkt->l3, sizeof(*ip));
+		if (!ip)
+			return -1;
+		ttl_lower4(ip, 0);
+		return 0;
+	}
+	ip6 = view_at(&view, pkt->l3, sizeof(*ip6));
+	if (!ip6)
+		return -1;
+	ip6->hop_limit--;
+	return 0;
+}
+
+static __always_inline long transport_rewrite(const struct view *view, const struct pkt *pkt,
+					      __be16 port, int is_dst, __u32 delta)
+{
+	__be16 *ports;
+
+	if (pkt->protocol == IPPROTO_TCP) {
+		struct tcphdr *tcp = view_at(view, pkt->l4, sizeof(*tcp));
+
+		if (!tcp)
+			return -1;
+		check_write(&tcp->check, delta, 0);
+		ports = &tcp->source;
+	} else {
+		struct udphdr *udp = view_at(view, pkt->l4, sizeof(*udp));
+
+		if (!udp)
+			return -1;
+		check_write(&udp->check, delta, 1);
+		ports = &udp->source;
+	}
+	ports[is_dst ? 1 : 0] = port;
+	return 0;
+}
+
+/* A TCP or UDP packet, or (no ports) a later fragment of one. */
+static __always_inline long door_rewrite(struct xdp_md *xdp, const struct pkt *pkt,
+					 const struct target *to, int is_dst, int is_forwarded)
+{
+	__u32 delta = addr_delta(is_dst ? pkt->daddr : pkt->saddr, to->addr, pkt->family);
+	struct view view = door_frame(xdp);
+
+	if (pkt->family == 4) {
+		struct iphdr *ip = view_at(&view, pkt->l3, sizeof(*ip));
+
+		if (!ip)
+			return -1;
+		*(is_dst ? &ip->daddr : &ip->saddr) = to->addr[0];
+		if (is_forwarded)
+			ttl_lower4(ip, delta);
+		else
+			ip->check = csum_apply(ip->check, delta);
+	} else {
+		struct ipv6hdr *ip = view_at(&view, pkt->l3, sizeof(*ip));
+
+		if (!ip)
+			return -1;
+		__builtin_memcpy(is_dst ? &ip->daddr : &ip->saddr, to->addr, 16);
+		ip->hop_limit -= is_forwarded;
+	}
+	if (pkt->kind == PKT_FRAGMENT)
+		return 0;
+	delta = csum_delta16(delta, is_dst ? pkt->dport : pkt->sport, to->port);
+	return transport_rewrite(&view, pkt, to->port, is_dst, delta);
+}
 
 static __always_inline long door_resize(struct xdp_md *xdp, __u32 length)
 {
@@ -85,40 +169,26 @@ static __always_inline int door_drop(void)
 /* A device that takes no XDP frames cannot take the answer back either. */
 static __always_inline int door_defer(struct xdp_md *xdp)
 {
-	return !(route_device(xdp->ingress_ifindex) & SL_DEVICE_XDP_TARGET);
+	return !(device_flags(xdp->ingress_ifindex) & SL_DEVICE_XDP_TARGET);
 }
 
 /*
- * Not XDP_TX while there is another way: a veth device whose peer has no program of its own never
- * wakes it for that.
+ * Not XDP_TX: a veth device whose peer has no program of its own never wakes it for that.
  */
 static __always_inline int door_back(struct xdp_md *xdp)
 {
-	return bpf_redirect_map(&sl_txdevs, xdp->ingress_ifindex, XDP_TX);
+	return bpf_redirect(xdp->ingress_ifindex, 0);
 }
 
-static __always_inline int door_route(struct xdp_md *xdp, const struct pkt *pkt, const __u32 *saddr,
-				      const __u32 *daddr, __u32 ifindex, struct exit *ret_exit)
+#define door_ifindex(xdp) ((xdp)->ingress_ifindex)
+#define door_length(xdp, pkt) ((pkt)->ip_len)
+
+static __always_inline int door_way(const struct exit *exit)
 {
-	struct bpf_fib_lookup fib = {};
-	__u32 device;
-	long err;
-
-	route_fill(&fib, pkt, saddr, daddr, ifindex ? ifindex : xdp->ingress_ifindex, pkt->ip_len);
-	if (pkt->ttl <= 1)
-		return WAY_UP;
-	err = bpf_fib_lookup(xdp, &fib, sizeof(fib), 0);
-	if (err != BPF_FIB_LKUP_RET_SUCCESS && err != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return WAY_UP;
-	device = route_device(fib.ifindex);
-	if (!(device & SL_DEVICE_ATTACHED))
-		return WAY_UP;
-	route_exit(&fib, ret_exit);
-	return err || !(device & SL_DEVICE_XDP_TARGET) ? WAY_DEFER : WAY_OUT;
+	return exit->is_unresolved || !(exit->device & SL_DEVICE_XDP_TARGET) ? WAY_DEFER : WAY_OUT;
 }
 
-static __always_inline int door_exit(struct xdp_md *xdp, const struct pkt *pkt,
-				     const struct exit *exit, int way)
+static __always_inline int door_exit(struct xdp_md *xdp, const struct exit *exit, int way)
 {
 	struct view view = door_frame(xdp);
 	void *eth = view_at(&view, 0, sizeof(exit->mac));
@@ -126,21 +196,7 @@ static __always_inline int door_exit(struct xdp_md *xdp, const struct pkt *pkt,
 	if (!eth)
 		return XDP_DROP;
 	__builtin_memcpy(eth, exit->mac, sizeof(exit->mac));
-	if (pkt->family == 4) {
-		struct iphdr *ip = view_at(&view, pkt->l3, sizeof(*ip));
-
-		if (!ip)
-			return XDP_DROP;
-		ip->ttl--;
-		ip->check = csum_apply(ip->check, csum_delta16(0, bpf_htons(0x0100), 0));
-	} else {
-		struct ipv6hdr *ip = view_at(&view, pkt->l3, sizeof(*ip));
-
-		if (!ip)
-			return XDP_DROP;
-		ip->hop_limit--;
-	}
-	return bpf_redirect_map(&sl_txdevs, exit->ifindex, 0);
+	return bpf_redirect(exit->ifindex, 0);
 }
 
 #include "act.h"
@@ -161,7 +217,7 @@ SEC("xdp")
 int sl_xdp(struct xdp_md *xdp)
 {
 	struct pkt pkt = {};
-	int verdict = is_for_many(xdp) ? SL_pass_not_for_us : frame_parse(xdp, &pkt);
+	int verdict = is_for_many(xdp) ? SL_pass_not_for_us : frame_read(xdp, &pkt);
 
 	if (verdict >= 0) {
 		count(SL_DOOR_XDP, verdict);

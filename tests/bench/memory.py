@@ -23,6 +23,7 @@ import time
 PINS_ROOT = "/sys/fs/bpf"
 NO_DEVICE = "sluice-bench*"  # no interface has such a name
 ENDPOINTS = 4  # of a service; the first two are version v1, the others v2
+SLOTS = 8  # of a bucket of the flow table: SL_WAYS
 DEFAULTS = {"flows": 65536, "services": 16384, "versions": 4096, "endpoints": 65536}
 
 
@@ -147,7 +148,8 @@ def setting_rows(build, folder):
         yield (f"{name}/connection", f"the map {name}: for one connection more in --flows", "bytes",
                more / DEFAULTS["flows"])
         if entries:
-            yield (f"{name}/entry", f"the map {name}: for one entry more", "bytes", more / entries)
+            yield (f"{name}/slot", f"the map {name}: for one slot more; a connection has two",
+                   "bytes", more / entries / SLOTS)
 
 
 def default_rows(build, folder):

@@ -115,14 +115,34 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 static void table_fill(const struct row *row)
 {
 	static bool is_full[SCENE_COUNT];
-	__u32 entries = bpf_map__max_entries(floors[SCENE_FLOOR]->maps.fresh_flows);
+	struct kernel_settings settings = KERNEL_SETTINGS_DEFAULT;
+	__u32 entries = settings.flows;
 
 	if (is_full[row->scene])
 		return;
 	is_full[row->scene] = true;
 	if (row->scene >= SCENE_STACK)
-		entries /= 2; /* two entries a connection */
+		entries *= 2; /* twice as much room, and two ways a connection */
 	run_stream(row, row->target, row->direction, true, entries + entries / 8);
+}
+
+/* Established flows have been answered, and so outlive those that have not. */
+static void flows_answer(const struct world *world)
+{
+	for (__u64 i = 0; i < (world->settings.flow_mask + 1ull) * SL_WAYS; i++)
+		if (world->ways[i].tag > SL_WAY_TAKEN)
+			world->ways[i].word |= SL_FLOW_ANSWERED;
+}
+
+/* Every flow in the table, as one that has been answered; twice, for those that gave way before. */
+static void flows_warm(const struct row *row, __u32 target, enum direction direction, __u32 count)
+{
+	for (int i = 0; i < 2; i++) {
+		run_stream(row, target, direction, false, count);
+		if (row->scene < SCENE_STACK)
+			return;
+		flows_answer(&worlds[row->scene]);
+	}
 }
 
 /*
@@ -141,8 +161,8 @@ static void row_warm(const struct row *row, __u32 round)
 	if (row->scene < SCENE_STACK && !round)
 		run_stream(row, T_FILL, row->direction, false, count);
 	if (row->direction == FROM_LONE)
-		run_stream(row, T_SLUICE, TO_LONE, false, count);
-	run_stream(row, row->target, row->direction, false, count);
+		flows_warm(row, T_SLUICE, TO_LONE, count);
+	flows_warm(row, row->target, row->direction, count);
 }
 
 static __u32 row_counters(const struct row *row)

@@ -2,7 +2,8 @@
 /*
  * The floors: the least that any program of a kind can do. Parse and send back is what every one must; a look-up of the
  * service and one of the flow are what a stateful one is expected to; an insertion is what a new flow is expected to cost.
- * Keys, values and sizes of the tables are Sluice's own. Nothing is rewritten but the MAC addresses, nothing is counted.
+ * The flow tables are LRU hashes from 5-tuple to 16 bytes, with an entry for each connection that Sluice's own is made
+ * for. Nothing is rewritten but the MAC addresses, nothing is counted.
  */
 #include "bpf/abi.h"
 
@@ -16,6 +17,17 @@
 #include <bpf/bpf_helpers.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct tuple4 {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+struct flow {
+	__u64 target, seen;
+};
 
 /* What a row must not do; the rows are void when it grows. */
 __u64 missed;
@@ -31,16 +43,16 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct sl_tuple4);
-	__type(value, struct sl_flow);
+	__type(key, struct tuple4);
+	__type(value, struct flow);
 } flows SEC(".maps");
 
 /* A table of its own for the insertions, which is always full: they must not push out what `flows` has to find. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct sl_tuple4);
-	__type(value, struct sl_flow);
+	__type(key, struct tuple4);
+	__type(value, struct flow);
 } fresh_flows SEC(".maps");
 
 #define STEP_SERVICE (1 << 0)
@@ -48,7 +60,7 @@ struct {
 #define STEP_INSERT (1 << 2)
 #define STEP_FILL (1 << 3)
 
-static __always_inline int parse(void *data, void *data_end, struct sl_tuple4 *ret_tuple)
+static __always_inline int parse(void *data, void *data_end, struct tuple4 *ret_tuple)
 {
 	struct ethhdr *eth = data;
 	struct iphdr *ip = data + sizeof(*eth);
@@ -70,7 +82,7 @@ static __always_inline int parse(void *data, void *data_end, struct sl_tuple4 *r
 	return 0;
 }
 
-static __always_inline void *service_of(const struct sl_tuple4 *tuple)
+static __always_inline void *service_of(const struct tuple4 *tuple)
 {
 	struct sl_service_key key = {
 		.revision = 1,
@@ -93,8 +105,8 @@ static __always_inline void mac_swap(void *data)
 /* 0 when the packet may go back. */
 static __always_inline int floor_run(void *data, void *data_end, int steps)
 {
-	struct sl_tuple4 tuple = {};
-	struct sl_flow flow = {};
+	struct tuple4 tuple = {};
+	struct flow flow = {};
 
 	if (parse(data, data_end, &tuple) || (steps & STEP_SERVICE && !service_of(&tuple)) ||
 	    (steps & STEP_FLOW && !bpf_map_lookup_elem(&flows, &tuple)) ||

@@ -45,6 +45,7 @@ enum direction {
 };
 
 static struct world worlds[SCENE_COUNT];
+static bool worlds_redirect[SCENE_COUNT];
 static struct packet_gen *gen;
 static struct packet_floor *floors[SCENE_STACK];
 
@@ -67,7 +68,8 @@ static inline __u32 pinned_entries(const char *pins, const char *name)
 
 static inline void sizes_of_pins(const char *pins)
 {
-	__u32 flows = pinned_entries(pins, "flows4"), services = pinned_entries(pins, "services");
+	struct kernel_settings settings = KERNEL_SETTINGS_DEFAULT;
+	__u32 services = pinned_entries(pins, "services");
 	struct bpf_map *map;
 
 	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
@@ -77,15 +79,12 @@ static inline void sizes_of_pins(const char *pins)
 						     pinned_entries(pins, bpf_map__name(map) + 3)))
 				world_die("set a map's size");
 	for (int scene = SCENE_FLOOR; scene < SCENE_STACK; scene++) {
-		bpf_map__set_max_entries(floors[scene]->maps.flows, flows);
+		bpf_map__set_max_entries(floors[scene]->maps.flows, settings.flows);
 		bpf_map__set_max_entries(floors[scene]->maps.services, services);
 	}
-	bpf_map__set_max_entries(floors[SCENE_FLOOR]->maps.fresh_flows, flows);
+	bpf_map__set_max_entries(floors[SCENE_FLOOR]->maps.fresh_flows, settings.flows);
 	/* 300 MB each that no row uses. */
 	bpf_map__set_max_entries(floors[SCENE_FLOOR_MANY]->maps.fresh_flows, 128);
-	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
-		if (scene != SCENE_STACK && scene != SCENE_REDIRECT)
-			bpf_map__set_max_entries(worlds[scene].tc->maps.sl_flows6, 128);
 }
 
 static inline void sizes_set(void)
@@ -108,7 +107,7 @@ static inline void sizes_set(void)
 
 /* --- tables --- */
 
-static inline void service_put(const struct world *world, int family, __u32 vip, __u8 protocol,
+static inline void service_put(struct world *world, int family, __u32 vip, __u8 protocol,
 			       __u16 port, struct sl_split split)
 {
 	struct sl_service_key key = { .revision = world->revision,
@@ -119,6 +118,9 @@ static inline void service_put(const struct world *world, int family, __u32 vip,
 	world_mapped(VIP, family, key.vip);
 	if (family == 4)
 		key.vip[3] = htonl(vip);
+	/* The many are counted, not looked for. */
+	service.vip = vip >= VIP_FIRST ? world_vip_new(world, key.vip, protocol, key.port, family)
+				       : world_vip(world, key.vip, protocol, key.port, family);
 	world_put(world_fd(world, services), &key, &service);
 }
 
@@ -201,17 +203,15 @@ static inline void doors_open(struct world *world, bool redirect)
 	world->xdp = sluice_xdp__open();
 	if (!world->tc || !world->xdp)
 		world_die("open the doors");
-	world->tc->rodata->settings.redirect = redirect;
-	world->xdp->rodata->settings = world->tc->rodata->settings;
+	worlds_redirect[world - worlds] = redirect;
 }
 
 static inline void doors_load(struct world *world)
 {
-	if (sluice_tc__load(world->tc))
-		world_die("load the tc doors");
-	world_share(world);
-	if (sluice_xdp__load(world->xdp))
-		world_die("load the XDP door");
+	struct world_options options = { .no_redirect = !worlds_redirect[world - worlds] };
+
+	world_settings(world, &options);
+	world_load(world);
 	tables_fill(world);
 }
 

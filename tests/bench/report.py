@@ -183,8 +183,8 @@ TARGETS = [
            "× weighted rendezvous",
            movement_beside("rendezvous", OTHER_MOVEMENTS, range(3, 9))),
 
-    Target("memory/flow", "kernel memory of an IPv4 connection's slot", AT_MOST, 32, "bytes",
-           figure("flows4/connection")),
+    Target("memory/flow", "kernel memory of a flow slot, IPv4 or IPv6 (a connection has two)",
+           AT_MOST, 32, "bytes", figure("flows/slot")),
 ]
 
 # Why a target is missed, and what was tried. By the target's id; markdown.

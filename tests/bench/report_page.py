@@ -53,24 +53,26 @@ measure something else than it says.
      "it on its way out; `re-reply` does both at once"),
     ("new flow", "every packet a SYN of another flow: service, slot, version, ring, endpoint; the "
      "flow is put into a full table"),
-    ("not ours", "a TCP packet for an address without a service: a miss in the flow table, then "
-     "one among the services"),
+    ("not ours", "a TCP packet for an address without a service: neither end of it is a VIP or an "
+     "endpoint"),
 )) + """
 "Up the stack" rows have doors loaded with `redirect` off. "Redirect" rows send straight between
-devices: MAC addresses and TTL are written too, with what the kernel's FIB says. "64 Ki flows" are
-drawn in a scattered order, so that no prefetcher follows. "10,000 services" spreads the flows over
+devices: MAC addresses and TTL are written too, with what the kernel's FIB said within the last
+second (`new flow`, redirected, asks it for the way back each time: every client is another).
+"64 Ki flows" are drawn in a scattered order, so that no prefetcher follows. "10,000 services" spreads the flows over
 as many VIPs and 4,000 versions; all other rows find one service, split 90 to 10 between two
 versions of three endpoints, in a table that holds the 10,000 as well. Tables have the sizes that
-the agent makes by default (the benchmark asks its code); the floors' have keys, values and sizes of
-a flow table that is a kernel map. 512 Ki flows, and new flows, have tables of their own: what else
+the agent makes by default (the benchmark asks its code); the floors' flow tables are LRU hashes
+from 5-tuple to 16 bytes, with an entry for each connection that Sluice's is made for. 512 Ki flows,
+and new flows, have tables of their own: what else
 lies in a table lengthens its chains for all.
 """, """
 - In: the program itself, its helpers, its counters.
 - Out: the tail call (in the empty program too); driver, DMA and the cache misses of a packet that
   has just arrived; the flush of a redirect and the other device's transmission; building an skb;
   the stack's own work after "up the stack"; a second CPU that uses the same flows.
-- Out: the once-a-second mark of a live flow (every flow was marked just before the run; a run that
-  lasts longer than a second, on a machine that is busy, has some).
+- Out: the mark of a live flow, once in two seconds (every flow was marked just before the run; a
+  run that lasts longer, on a machine that is busy, has some).
 - A CPU overlaps the generator with what follows, so the smallest figures (parse and send back) are
   lower bounds.
 - The frame is 128 bytes, its IP and TCP checksums those of the first flow: nobody checks them here.
@@ -154,7 +156,7 @@ minimum with 11 endpoints is 10 keys of 11. Live connections stay all the same.
 """),
     "memory": ("Memory", """
 What the kernel says that each pinned map takes (`bytes_memlock`). `setting/…` and
-`flows…/connection` are what one more of each size costs, used or not, for tables are made whole at
+`flows/…` are what one more of each size costs, used or not, for tables are made whole at
 the start: the difference of two loads with two sizes, divided by the difference of the sizes.
 `use/…` is what services and hot revisions take beyond that. `agent/…` is the agent's size with so
 many services, `apply/peak` the greatest that `sluice apply` had.

@@ -89,9 +89,12 @@ static inline bool hint_from(const struct tuple *tuple, bool is_reply, struct hi
 	return ret_hint->src != WHO_COUNT && ret_hint->dst != WHO_COUNT;
 }
 
+/* With one alone, a client's connections fill its bucket. */
+static unsigned client_ports = 6;
+
 static inline __u16 client_port(struct random *random)
 {
-	return 40000 + below(random, 6);
+	return 40000 + below(random, client_ports);
 }
 
 static inline struct wire fuzz_transport(struct random *random, int family)

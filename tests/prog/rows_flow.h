@@ -75,7 +75,7 @@ static void egress_opens_nothing(struct trial *trial)
 static void middle_is_adopted(struct trial *trial)
 {
 	struct wire ack = tcp(trial, ACK), reply = answer_to(trial, ack, EP_A, ACK);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	client_sends(trial, ack, SL_adopt_stack, to_endpoint(ack, EP_A));
@@ -89,7 +89,7 @@ static void middle_is_adopted(struct trial *trial)
 static void stray_reset(struct trial *trial)
 {
 	struct wire rst = tcp(trial, RST);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	client_sends(trial, rst, SL_adopt_stack, to_endpoint(rst, EP_A));
@@ -99,8 +99,10 @@ static void stray_reset(struct trial *trial)
 static void flow_is_written(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), reply = answer_to(trial, syn, EP_A, 0);
-	struct sl_flow flow, back;
-	__u32 peer[4] = {};
+	struct flow flow, back;
+	struct sl_endpoint endpoint;
+	struct sl_vip vip;
+	__u32 addr[4];
 
 	world_revision(trial->world, 7);
 	world_active(trial->world, 7);
@@ -108,15 +110,16 @@ static void flow_is_written(struct trial *trial)
 	opens(trial, syn, EP_A);
 	step_wants(trial, flow_of(trial, syn, &flow), "an entry for the client's way");
 	step_wants(trial, flow_of(trial, reply, &back), "an entry for the endpoint's way");
-	step_wants(trial, flow.revision == 7 && back.revision == 7, "the revision in both");
-	step_wants(trial, flow.port == htons(EP_PORT) && back.port == htons(VIP_PORT),
-		   "the ports to write");
 	step_wants(trial, flow.flags == 0 && back.flags == SL_FLOW_REPLY, "the flags");
-	wire_address(EP_A, trial->family, peer);
-	step_wants(trial, !memcmp(flow.peer, peer, 16), "the endpoint's address");
-	memset(peer, 0, 16);
-	wire_address(VIP, trial->family, peer);
-	step_wants(trial, !memcmp(back.peer, peer, 16), "the VIP");
+	step_wants(trial, flow.endpoint == back.endpoint && flow.vip == back.vip,
+		   "the same endpoint and VIP in both");
+	bpf_map_lookup_elem(world_fd(trial->world, endpoints), &flow.endpoint, &endpoint);
+	world_mapped(EP_A, trial->family, addr);
+	step_wants(trial, !memcmp(endpoint.addr, addr, 16) && endpoint.port == htons(EP_PORT),
+		   "the endpoint");
+	bpf_map_lookup_elem(world_fd(trial->world, vips), &flow.vip, &vip);
+	world_mapped(VIP, trial->family, addr);
+	step_wants(trial, !memcmp(vip.addr, addr, 16) && vip.port == htons(VIP_PORT), "the VIP");
 }
 
 /* A second revision gives everything to EP_B. */
@@ -180,7 +183,7 @@ static void syn_decides_anew(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
 		    stale = answer_to(trial, syn, EP_A, ACK);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
@@ -209,14 +212,15 @@ static void datagrams_stay(struct trial *trial)
 static void idle_datagrams_end(struct trial *trial)
 {
 	struct wire datagram = udp(trial), reply = answer_to(trial, datagram, EP_A, 0);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	opens(trial, datagram, EP_A);
 	moves_to_b(trial);
 	step_wants(trial, flow_of(trial, datagram, &flow), "a flow");
-	flow.seen_ns = 1;
-	flow_set(trial, datagram, &flow);
+	flow_age(trial, datagram, trial->world->settings.udp_idle_units);
+	client_sends(trial, datagram, SL_forward_stack, to_endpoint(datagram, EP_A));
+	flow_age(trial, datagram, trial->world->settings.udp_idle_units + 1);
 	opens(trial, datagram, EP_B);
 	step_wants(trial, stats_of(trial, 0).closed == 1 && stats_of(trial, 1).opened == 1,
 		   "closed and opened");
@@ -226,14 +230,13 @@ static void idle_datagrams_end(struct trial *trial)
 static void old_tcp_stays(struct trial *trial)
 {
 	struct wire ack = tcp(trial, ACK);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	opens(trial, tcp(trial, SYN), EP_A);
 	moves_to_b(trial);
 	step_wants(trial, flow_of(trial, ack, &flow), "a flow");
-	flow.seen_ns = 1;
-	flow_set(trial, ack, &flow);
+	flow_age(trial, ack, WAY_AGE_MAX);
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
 }
 
@@ -241,14 +244,13 @@ static void reply_is_restored(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), ack = tcp(trial, ACK),
 		    reply = answer_to(trial, syn, EP_A, ACK);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
-	flow_set(trial, reply, NULL);
+	flow_drop(trial, reply);
 	step_wants(trial, flow_of(trial, syn, &flow), "a flow");
-	flow.seen_ns = 1;
-	flow_set(trial, syn, &flow);
+	flow_age(trial, syn, 1);
 	trial->note = SL_note_reply_restored;
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
@@ -257,19 +259,18 @@ static void reply_is_restored(struct trial *trial)
 static void both_ways_stay_young(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), reply = answer_to(trial, syn, EP_A, ACK);
-	struct sl_flow flow, back;
+	struct flow flow, back;
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
 	step_wants(trial, flow_of(trial, syn, &flow) && flow_of(trial, reply, &back),
 		   "both entries");
-	flow.seen_ns = back.seen_ns = 1;
-	flow_set(trial, syn, &flow);
-	flow_set(trial, reply, &back);
+	flow_age(trial, syn, 5);
+	flow_age(trial, reply, 5);
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
-	step_wants(trial, flow_of(trial, syn, &flow) && flow.seen_ns > 1,
+	step_wants(trial, flow_of(trial, syn, &flow) && flow.age < 5,
 		   "the client's way touched by a reply");
-	step_wants(trial, flow_of(trial, reply, &back) && back.seen_ns > 1,
+	step_wants(trial, flow_of(trial, reply, &back) && back.age < 5,
 		   "the endpoint's way touched");
 }
 
@@ -367,7 +368,7 @@ static const struct row rows_flow[] = {
 	{ "a SYN over an adopted flow is a new connection", syn_over_adopted, DOORS_IN, V46 },
 	{ "a flow that moves away takes no other flow's replies with it",
 	  two_services_one_endpoint, DOORS_IN, V46 },
-	{ "a new flow has two entries with the revision that chose it", flow_is_written, DOORS_IN,
+	{ "a new flow has two entries of one endpoint and VIP", flow_is_written, DOORS_IN,
 	  V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
 	{ "datagrams of a live flow stay when the split moves", datagrams_stay, DOORS_IN, V46 },

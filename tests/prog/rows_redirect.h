@@ -98,7 +98,7 @@ static void straight_errors(struct trial *trial)
 /* A flow that begins up the stack stays there; its reply waits for the way out. */
 static void stays_up(struct trial *trial, struct wire syn, enum who endpoint)
 {
-	struct sl_flow flow;
+	struct flow flow;
 
 	client_sends(trial, syn, SL_open_stack, to_endpoint(syn, endpoint));
 	step_wants(trial, flow_of(trial, syn, &flow) && !(flow.flags & SL_FLOW_REDIRECT),
@@ -186,7 +186,7 @@ static void stack_flow_stays_up(struct trial *trial)
 static void left_to_tc(struct trial *trial, enum who endpoint, struct wire want)
 {
 	struct wire syn = tcp(trial, SYN);
-	struct sl_flow flow;
+	struct flow flow;
 
 	world_links(trial);
 	world_one(trial, endpoint);

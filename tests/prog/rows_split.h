@@ -31,7 +31,7 @@ static struct sl_split split_of(struct trial *trial, const enum who *whos, const
 /* Which version a SYN from this port was given; -1: none. */
 static int version_of(struct trial *trial, struct wire syn, __u16 sport)
 {
-	struct sl_flow flow;
+	struct flow flow;
 
 	syn.sport = sport;
 	trial->run.in_len = wire_build(&syn, trial->run.in);
@@ -75,7 +75,7 @@ static void endpoints_share(struct trial *trial)
 	struct world *world = trial->world;
 	struct wire syn = tcp(trial, SYN);
 	__u32 words[3], counts[3] = {};
-	struct sl_flow flow;
+	struct flow flow = {};
 
 	for (int i = 0; i < 3; i++)
 		words[i] = world_endpoint(world, trial->family, EP_A + i, EP_PORT);

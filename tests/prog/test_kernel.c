@@ -68,7 +68,7 @@ static void another_abi_is_refused(void **state)
 	assert_int_equal(kernel_create(bench->pins, &bench->settings, bench->diags, &other),
 			 -EPROTO);
 	assert_true(bench_said(bench, "ABI 77"));
-	assert_true(bench_said(bench, "speaks 1"));
+	assert_true(bench_said(bench, "speaks 2"));
 }
 
 /* All maps are there, and the ABI was never written. */
@@ -81,7 +81,7 @@ static void a_create_that_never_ended_is_none(void **state)
 	bench_shut(bench);
 	control_set(bench, 0);
 	assert_int_equal(kernel_open(bench->pins, &other), -ENOENT);
-	for (int i = MAP_FLOWS4; i < MAP_COUNT; i++) {
+	for (int i = MAP_FLOWS; i < MAP_COUNT; i++) {
 		snprintf(path, sizeof(path), "%s/%s", bench->pins, map_names[i]);
 		unlink(path);
 	}
@@ -158,7 +158,6 @@ static void explain_agrees(struct bench *bench, const struct kernel_connection *
 	assert_int_equal(after.note_spilled - before.note_spilled, said.spilled);
 	if (!then.has_flow)
 		return;
-	assert_int_equal(then.flow.revision, said.revision);
 	assert_int_equal(then.flow.version, said.version);
 	assert_int_equal(then.flow.endpoint, said.endpoint);
 	assert_true(is_endpoint(bench->kernel, said.endpoint, &sent.destination, sent.port));

@@ -57,21 +57,15 @@ struct reader {
 	struct run run;
 };
 
+/* Each revision has an endpoint of its own: the r-th that was put down. */
 static bool flow_revision(const struct wire *wire, __u32 *ret_revision)
 {
-	struct sl_tuple4 v4 = { .sport = htons(wire->sport),
-				.dport = htons(wire->dport),
-				.protocol = wire->protocol };
-	struct sl_tuple6 v6 = { .sport = v4.sport, .dport = v4.dport, .protocol = wire->protocol };
-	struct sl_flow flow;
-	int err;
+	struct flow flow;
 
-	wire_address(wire->src, wire->family, wire->family == 4 ? (void *)&v4.saddr : v6.saddr);
-	wire_address(wire->dst, wire->family, wire->family == 4 ? (void *)&v4.daddr : v6.daddr);
-	err = wire->family == 4 ? bpf_map_lookup_elem(world_fd(&world, flows4), &v4, &flow) :
-				  bpf_map_lookup_elem(world_fd(&world, flows6), &v6, &flow);
-	*ret_revision = flow.revision;
-	return !err;
+	if (!world_flow(&world, world_tag(&world, wire), &flow))
+		return false;
+	*ret_revision = flow.endpoint + 1;
+	return true;
 }
 
 /* One connection to one service, judged against the active word before and after it. */
@@ -108,22 +102,21 @@ static void *reader_run(void *arg)
 	return NULL;
 }
 
-/* Odd revisions give all services to A, even ones to B. */
+/* Odd revisions give all services to A, even ones to B; none shares version or endpoint. */
 static void revisions_build(int family)
 {
-	__u32 a, b;
-	struct sl_service to_a = {}, to_b = {};
-
 	world_reset(&world);
-	a = world_endpoint(&world, family, EP_A, EP_PORT);
-	b = world_endpoint(&world, family, EP_B, EP_PORT);
-	to_a.otherwise = world_split_one(&world, world_version(&world, &a, 1));
-	to_b.otherwise = world_split_one(&world, world_version(&world, &b, 1));
 	for (__u32 revision = 1; revision <= REVISIONS; revision++) {
+		__u32 endpoint =
+			world_endpoint(&world, family, revision % 2 ? EP_A : EP_B, EP_PORT);
+		struct sl_service service = {
+			.otherwise =
+				world_split_one(&world, world_version(&world, &endpoint, 1)),
+		};
+
 		world_revision(&world, revision);
 		for (__u16 i = 0; i < SERVICES; i++)
-			world_service(&world, family, IPPROTO_TCP, 1000 + i,
-				      revision % 2 ? to_a : to_b);
+			world_service(&world, family, IPPROTO_TCP, 1000 + i, service);
 	}
 }
 

@@ -187,7 +187,8 @@ static void a_full_map_says_so_and_nothing_changes(void **state)
 
 /* --- membership --- */
 
-#define RINGS_ONLY (1u << MAP_RINGS | 1u << MAP_VERSIONS | 1u << MAP_ENDPOINTS | 1u << MAP_CONTROL)
+#define RINGS_ONLY (1u << MAP_RINGS | 1u << MAP_VERSIONS | 1u << MAP_ENDPOINTS | 1u << MAP_KNOWN | \
+		    1u << MAP_CONTROL)
 
 static struct plan *plan_with(void *parent, unsigned first, unsigned count)
 {
@@ -240,8 +241,8 @@ static void no_endpoint_left_refuses(void **state)
 }
 
 /* A connection that version `version` gets; returns its flow. */
-static struct sl_flow connection_open(struct bench *bench, uint32_t version,
-				      struct kernel_connection *c)
+static struct kernel_flow connection_open(struct bench *bench, uint32_t version,
+					  struct kernel_connection *c)
 {
 	struct kernel_explain said;
 
@@ -261,26 +262,16 @@ static struct sl_flow connection_open(struct bench *bench, uint32_t version,
 /* Every flow was last seen two minutes earlier than it was. */
 static void flows_age(struct bench *bench)
 {
-	int fd = bench->kernel->map[MAP_FLOWS4].fd;
-	struct sl_tuple4 keys[64];
-	struct sl_flow flow;
-	size_t count = 0;
+	const struct sl_control *control = control_of(bench->kernel);
+	struct ways ways;
+	uint16_t units = 120000000000ull / ((uint64_t)control->tick_ns << control->seen_shift) + 1;
 
-	while (count < 64 && !bpf_map_get_next_key(fd, count ? &keys[count - 1] : NULL, &keys[count]))
-		count++;
-	for (size_t i = 0; i < count; i++) {
-		assert_int_equal(bpf_map_lookup_elem(fd, &keys[i], &flow), 0);
-		flow.seen_ns -= 120000000000ull;
-		assert_int_equal(bpf_map_update_elem(fd, &keys[i], &flow, BPF_EXIST), 0);
-	}
-}
-
-static bool is_up_long_enough(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > 130;
+	assert_int_equal(ways_map(bench->kernel, &ways), 0);
+	for (size_t i = 0; i < ways.count; i++)
+		if (ways.at[i].tag > SL_WAY_TAKEN)
+			ways.at[i].word = way_seen_set(ways.at[i].word,
+						       way_seen(ways.at[i].word) - units);
+	ways_unmap(&ways);
 }
 
 static void sweep(struct bench *bench)
@@ -293,11 +284,9 @@ static void an_endpoint_keeps_its_index_while_a_flow_names_it(void **state)
 	struct bench *bench = *state;
 	struct kernel_connection c;
 	struct addr late = endpoint_addr(4, 50), later = endpoint_addr(4, 60);
-	struct sl_flow flow;
+	struct kernel_flow flow;
 	struct sent sent;
 
-	if (!is_up_long_enough())
-		skip();
 	write_flip(bench, plan_with(bench->diags, 1, 1), 1);
 	flow = connection_open(bench, 0, &c);
 	members_write(bench, plan_with(bench->diags, 50, 1));
@@ -307,10 +296,10 @@ static void an_endpoint_keeps_its_index_while_a_flow_names_it(void **state)
 	assert_true(is_endpoint(bench->kernel, flow.endpoint, &sent.destination, sent.port));
 	packet_send(bench->door, &c, RST);
 	sweep(bench); /* a FIN may still be repeated */
-	assert_int_equal(map_count(bench, MAP_FLOWS4), 2);
+	assert_int_equal(ways_used(bench->kernel), 2);
 	flows_age(bench);
 	sweep(bench);
-	assert_int_equal(map_count(bench, MAP_FLOWS4), 0);
+	assert_int_equal(ways_used(bench->kernel), 0);
 	assert_int_equal(kernel_endpoint(bench->kernel, flow.endpoint)->used, 0);
 	members_write(bench, plan_with(bench->diags, 60, 1));
 	assert_int_equal(endpoint_index(bench->kernel, &later), flow.endpoint);
@@ -322,15 +311,13 @@ static void a_silent_connection_stays(void **state)
 	struct bench *bench = *state;
 	struct kernel_connection c;
 
-	if (!is_up_long_enough())
-		skip();
 	write_flip(bench, plan_with(bench->diags, 1, 1), 1);
 	connection_open(bench, 0, &c);
 	flows_age(bench);
 	sweep(bench);
-	assert_int_equal(map_count(bench, MAP_FLOWS4), 2);
+	assert_int_equal(ways_used(bench->kernel), 2);
 	assert_int_equal(kernel_flows_sweep(bench->kernel, 60), 0);
-	assert_int_equal(map_count(bench, MAP_FLOWS4), 0);
+	assert_int_equal(ways_used(bench->kernel), 0);
 }
 
 /* Revisions after `from` that have v1 and a version named `name`, until none of the older is hot. */
@@ -349,11 +336,9 @@ static void a_version_keeps_its_index_while_a_flow_names_it(void **state)
 	struct bench *bench = *state;
 	struct kernel_connection c;
 	struct sl_stats stats;
-	struct sl_flow flow;
+	struct kernel_flow flow;
 	uint32_t index;
 
-	if (!is_up_long_enough())
-		skip();
 	write_flip(bench, plan_pair(bench->diags, 1, 1), 1);
 	assert_int_equal(kernel_version_find(bench->kernel, "reviews|v2|80/tcp", &index), 0);
 	flow = connection_open(bench, index, &c);
@@ -510,6 +495,21 @@ static void address_damage(struct bench *bench)
 	MAPPED(bench->kernel, MAP_ENDPOINTS, struct sl_endpoint)[index].addr[3] ^= 0x01010101;
 }
 
+static void vip_damage(struct bench *bench)
+{
+	struct sl_service_key key;
+	struct sl_service service = service_at(bench, 80, &key);
+
+	MAPPED(bench->kernel, MAP_VIPS, struct sl_vip)[service.vip].addr[3] ^= 0x01010101;
+}
+
+static void known_damage(struct bench *bench)
+{
+	struct map *map = &bench->kernel->map[MAP_KNOWN];
+
+	memset(map->data, 0, (size_t)map->entries * 8);
+}
+
 static void key_damage(struct bench *bench)
 {
 	strcpy(version_of(bench, "reviews|v1|80/tcp")->key, "junk");
@@ -534,6 +534,8 @@ static const struct damage {
 	{ "split", "has another split", split_damage },
 	{ "rule prefix", "has another split", rule_damage },
 	{ "endpoint address", "reviews|v1|80/tcp: has other endpoints", address_damage },
+	{ "VIP", "reviews.default: has another VIP", vip_damage },
+	{ "known addresses", "reviews.default: its VIP is not known", known_damage },
 	{ "version key", "reviews|v1|80/tcp: is not in the kernel", key_damage },
 	{ "version in use", "reviews|v1|80/tcp: is not in the kernel", used_damage },
 };

@@ -229,47 +229,19 @@ static inline void step_wants(struct trial *trial, bool holds, const char *what)
 
 /* --- what stands in the tables afterwards --- */
 
-static inline int flows_fd(const struct trial *trial)
+static inline bool flow_of(const struct trial *trial, struct wire wire, struct flow *ret_flow)
 {
-	return trial->family == 4 ? world_fd(trial->world, flows4) : world_fd(trial->world, flows6);
+	return world_flow(trial->world, world_tag(trial->world, &wire), ret_flow);
 }
 
-static inline void flow_key(const struct wire *wire, void *ret_key)
+static inline void flow_age(const struct trial *trial, struct wire wire, __u16 age)
 {
-	struct sl_tuple4 *v4 = ret_key;
-	struct sl_tuple6 *v6 = ret_key;
-
-	memset(ret_key, 0, sizeof(*v6));
-	if (wire->family == 4) {
-		wire_address(wire->src, 4, &v4->saddr);
-		wire_address(wire->dst, 4, &v4->daddr);
-		v4->sport = htons(wire->sport), v4->dport = htons(wire->dport);
-		v4->protocol = wire->protocol;
-	} else {
-		wire_address(wire->src, 6, v6->saddr);
-		wire_address(wire->dst, 6, v6->daddr);
-		v6->sport = htons(wire->sport), v6->dport = htons(wire->dport);
-		v6->protocol = wire->protocol;
-	}
+	world_flow_age(trial->world, world_tag(trial->world, &wire), age);
 }
 
-static inline bool flow_of(const struct trial *trial, struct wire wire, struct sl_flow *ret_flow)
+static inline void flow_drop(const struct trial *trial, struct wire wire)
 {
-	struct sl_tuple6 key;
-
-	flow_key(&wire, &key);
-	return !bpf_map_lookup_elem(flows_fd(trial), &key, ret_flow);
-}
-
-static inline void flow_set(const struct trial *trial, struct wire wire, const struct sl_flow *flow)
-{
-	struct sl_tuple6 key;
-
-	flow_key(&wire, &key);
-	if (flow)
-		world_put(flows_fd(trial), &key, flow);
-	else
-		bpf_map_delete_elem(flows_fd(trial), &key);
+	world_flow_drop(trial->world, world_tag(trial->world, &wire));
 }
 
 static inline struct sl_stats stats_of(const struct trial *trial, __u32 version)

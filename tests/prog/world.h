@@ -18,6 +18,7 @@
 
 #include "bpf/abi.h"
 #include "bpf/settings.h"
+#include "user/kernel/kernel.h"
 #include "sluice_tc.skel.h"
 #include "sluice_xdp.skel.h"
 
@@ -30,7 +31,10 @@ struct world {
 	struct sluice_tc *tc;
 	struct sluice_xdp *xdp;
 	struct sl_control control;
-	__u32 slots, members, rings, versions, endpoints, rules; /* next free */
+	struct sl_settings settings; /* as both doors were loaded with */
+	struct sl_way *ways;	     /* the flow table, mapped */
+	__u64 *known;		     /* mapped */
+	__u32 slots, members, rings, versions, endpoints, vips, rules; /* next free */
 	__u32 revision; /* that services are written into */
 };
 
@@ -38,9 +42,12 @@ struct world {
 struct world_options {
 	bool no_redirect;
 	__u64 udp_idle_ns;
-	__u32 flows;      /* entries of each flow table */
-	bool plain_flows; /* a hash that fills up, where the LRU would make room */
+	__u32 buckets; /* of the flow table */
 };
+
+#define WORLD_BUCKETS 4096u
+#define WORLD_KNOWN_WORDS 1024u
+#define NO_VERSION 0xffffffffu /* of an endpoint that is in no ring yet */
 
 static inline void world_die(const char *what)
 {
@@ -50,8 +57,6 @@ static inline void world_die(const char *what)
 
 static inline void world_sizes(struct sluice_tc *tc, const struct world_options *options)
 {
-	__u32 flows = options->flows ?: 1 << 17;
-
 	bpf_map__set_max_entries(tc->maps.sl_services, 1 << 14);
 	bpf_map__set_max_entries(tc->maps.sl_slots, 1 << 14);
 	bpf_map__set_max_entries(tc->maps.sl_members, 1 << 10);
@@ -59,13 +64,11 @@ static inline void world_sizes(struct sluice_tc *tc, const struct world_options 
 	bpf_map__set_max_entries(tc->maps.sl_stats, 1 << 10);
 	bpf_map__set_max_entries(tc->maps.sl_rings, 1 << 14);
 	bpf_map__set_max_entries(tc->maps.sl_endpoints, 1 << 10);
-	bpf_map__set_max_entries(tc->maps.sl_flows4, flows);
-	bpf_map__set_max_entries(tc->maps.sl_flows6, flows);
+	bpf_map__set_max_entries(tc->maps.sl_vips, 1 << 10);
+	bpf_map__set_max_entries(tc->maps.sl_known, WORLD_KNOWN_WORDS);
+	bpf_map__set_max_entries(tc->maps.sl_flows, options->buckets ?: WORLD_BUCKETS);
+	bpf_map__set_max_entries(tc->maps.sl_spilled, (options->buckets ?: WORLD_BUCKETS) / 64 + 1);
 	bpf_map__set_max_entries(tc->maps.sl_fragments, 1 << 10);
-	if (options->plain_flows) {
-		bpf_map__set_type(tc->maps.sl_flows4, BPF_MAP_TYPE_HASH);
-		bpf_map__set_type(tc->maps.sl_flows6, BPF_MAP_TYPE_HASH);
-	}
 }
 
 static inline void world_share(const struct world *world)
@@ -80,6 +83,46 @@ static inline void world_share(const struct world *world)
 	}
 }
 
+static inline void *world_map(struct bpf_map *map)
+{
+	size_t size = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+	void *data = mmap(NULL, (size + 4095) & ~4095ul, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  bpf_map__fd(map), 0);
+
+	if (data == MAP_FAILED)
+		world_die("map a table");
+	return data;
+}
+
+/* What the loader tells the doors: by the agent's code, over the sizes that the maps have. */
+static inline void world_settings(struct world *world, const struct world_options *options)
+{
+	struct kernel_settings settings = KERNEL_SETTINGS_DEFAULT;
+
+	settings.redirect = !options->no_redirect;
+	if (options->udp_idle_ns)
+		settings.udp_idle_ms = options->udp_idle_ns / 1000000;
+	settings.seed[0] = 0x5107ce, settings.seed[1] = 42;
+	control_fill(&settings, &world->control);
+	world->control.fallback = 1;
+	world->control.exits_off = SL_EXITS_KEPT; /* the node of below routes by destination alone */
+	door_settings(&settings, &world->control, bpf_map__max_entries(world->tc->maps.sl_flows),
+		      bpf_map__max_entries(world->tc->maps.sl_known), &world->settings);
+	memcpy((void *)&world->tc->rodata->settings, &world->settings, sizeof(world->settings));
+	memcpy((void *)&world->xdp->rodata->settings, &world->settings, sizeof(world->settings));
+}
+
+static inline void world_load(struct world *world)
+{
+	if (sluice_tc__load(world->tc))
+		world_die("load the tc doors (root?)");
+	world_share(world);
+	if (sluice_xdp__load(world->xdp))
+		world_die("load the XDP door");
+	world->ways = world_map(world->tc->maps.sl_flows);
+	world->known = world_map(world->tc->maps.sl_known);
+}
+
 static inline void world_open(struct world *world, const struct world_options *options)
 {
 	memset(world, 0, sizeof(*world));
@@ -88,15 +131,8 @@ static inline void world_open(struct world *world, const struct world_options *o
 	if (!world->tc || !world->xdp)
 		world_die("open the objects");
 	world_sizes(world->tc, options);
-	world->tc->rodata->settings.redirect = !options->no_redirect;
-	if (options->udp_idle_ns)
-		world->tc->rodata->settings.udp_idle_ns = options->udp_idle_ns;
-	world->xdp->rodata->settings = world->tc->rodata->settings;
-	if (sluice_tc__load(world->tc))
-		world_die("load the tc doors (root?)");
-	world_share(world);
-	if (sluice_xdp__load(world->xdp))
-		world_die("load the XDP door");
+	world_settings(world, options);
+	world_load(world);
 }
 
 static inline void world_close(struct world *world)
@@ -150,14 +186,13 @@ static inline void world_reset(struct world *world)
 	for (__u32 i = 0; i < world->versions; i++)
 		world_put(world_fd(world, stats), &i, none);
 	world->slots = world->members = world->rings = world->versions = world->endpoints =
-		world->rules = 0;
+		world->vips = world->rules = 0;
 	world_empty(world_fd(world, services));
-	world_empty(world_fd(world, flows4));
-	world_empty(world_fd(world, flows6));
+	memset(world->ways, 0, (world->settings.flow_mask + 1ull) * sizeof(struct sl_bucket));
+	memset(world->known, 0, (world->settings.known_mask + 1ull) / 8);
+	world->control.exits_epoch++;
 	world_empty(world_fd(world, fragments));
 	world_empty(world_fd(world, devices));
-	world->control =
-		(struct sl_control){ .abi = SL_ABI, .fallback = 1, .seed = { 0x5107ce, 42 } };
 	world_put(world_fd(world, control), &(__u32){ 0 }, &world->control);
 	world_revision(world, 1);
 	world_active(world, 1);
@@ -171,12 +206,40 @@ static inline void world_mapped(enum who who, int family, __u32 *ret_addr)
 	wire_address(who, family, family == 4 ? &ret_addr[3] : ret_addr);
 }
 
+static inline void world_know(const struct world *world, const __u32 *addr, __be16 port, int family)
+{
+	__u32 bit = way_known_bit(family == 4 ? addr + 3 : addr, port, family) &
+		    world->settings.known_mask;
+
+	world->known[bit / 64] |= 1ull << bit % 64;
+}
+
 static inline __u32 world_endpoint(struct world *world, int family, enum who who, __u16 port)
 {
-	struct sl_endpoint endpoint = { .port = htons(port), .used = 1 };
+	struct sl_endpoint endpoint = {
+		.port = htons(port), .version = NO_VERSION, .used = 1
+	};
 	__u32 index = world->endpoints++;
 
 	world_mapped(who, family, endpoint.addr);
+	world_put(world_fd(world, endpoints), &index, &endpoint);
+	world_know(world, endpoint.addr, endpoint.port, family);
+	return index;
+}
+
+/*
+ * An endpoint is in one version; for a second one it is put down once more. Returns its index. One
+ * that points outside stays as it is.
+ */
+static inline __u32 world_endpoint_of(struct world *world, __u32 index, __u32 version)
+{
+	struct sl_endpoint endpoint;
+
+	if (bpf_map_lookup_elem(world_fd(world, endpoints), &index, &endpoint))
+		return index;
+	if (endpoint.version != NO_VERSION && endpoint.version != version)
+		index = world->endpoints++;
+	endpoint.version = version;
 	world_put(world_fd(world, endpoints), &index, &endpoint);
 	return index;
 }
@@ -188,9 +251,11 @@ static inline __u32 world_version(struct world *world, const __u32 *words, __u32
 	__u32 index = world->versions++;
 
 	for (__u32 i = 0; i < count; i += 2) {
-		struct sl_pair pair = { { words[i], i + 1 < count ? words[i + 1] : 0 } };
+		struct sl_pair pair = {};
 		__u32 at = (world->rings + i) / 2;
 
+		for (__u32 k = 0; k < 2 && i + k < count; k++)
+			pair.at[k] = world_endpoint_of(world, words[i + k], index);
 		world_put(world_fd(world, rings), &at, &pair);
 	}
 	world->rings += (count + 1) & ~1u;
@@ -262,7 +327,32 @@ static inline __u32 world_rule(struct world *world, int family, enum who prefix,
 	return index;
 }
 
-static inline void world_service(const struct world *world, int family, __u8 protocol, __u16 port,
+static inline __u32 world_vip_new(struct world *world, const __u32 *addr, __u8 protocol,
+				  __be16 port, int family)
+{
+	struct sl_vip vip = { .port = port, .protocol = protocol, .used = 1 };
+
+	memcpy(vip.addr, addr, sizeof(vip.addr));
+	world_know(world, addr, port, family);
+	world_put(world_fd(world, vips), &world->vips, &vip);
+	return world->vips++;
+}
+
+/* The index of a VIP, put down if it is not there yet. */
+static inline __u32 world_vip(struct world *world, const __u32 *addr, __u8 protocol, __be16 port,
+			      int family)
+{
+	struct sl_vip vip = { .port = port, .protocol = protocol, .used = 1 }, there;
+
+	memcpy(vip.addr, addr, sizeof(vip.addr));
+	for (__u32 i = 0; i < world->vips; i++)
+		if (!bpf_map_lookup_elem(world_fd(world, vips), &i, &there) &&
+		    !memcmp(&vip, &there, sizeof(vip)))
+			return i;
+	return world_vip_new(world, addr, protocol, port, family);
+}
+
+static inline void world_service(struct world *world, int family, __u8 protocol, __u16 port,
 				 struct sl_service service)
 {
 	struct sl_service_key key = { .revision = world->revision,
@@ -270,11 +360,12 @@ static inline void world_service(const struct world *world, int family, __u8 pro
 				      .protocol = protocol };
 
 	world_mapped(VIP, family, key.vip);
+	service.vip = world_vip(world, key.vip, protocol, key.port, family);
 	world_put(world_fd(world, services), &key, &service);
 }
 
 /* The service for TCP and UDP, with no rule. */
-static inline void world_serve(const struct world *world, int family, struct sl_split split)
+static inline void world_serve(struct world *world, int family, struct sl_split split)
 {
 	struct sl_service service = { .otherwise = split };
 
@@ -285,11 +376,80 @@ static inline void world_serve(const struct world *world, int family, struct sl_
 static inline void world_device(const struct world *world, const char *name, __u32 flags)
 {
 	__u32 ifindex = if_nametoindex(name);
-	struct bpf_devmap_val target = { .ifindex = ifindex };
 
 	world_put(world_fd(world, devices), &ifindex, &flags);
-	if (flags & SL_DEVICE_XDP_TARGET)
-		world_put(world_fd(world, txdevs), &ifindex, &target);
+}
+
+/* --- flows, as the doors have written them --- */
+
+struct flow {
+	__u32 endpoint, version, vip;
+	__u16 age; /* units of `seen` */
+	__u8 flags;
+};
+
+static inline __u64 world_tag(const struct world *world, const struct wire *wire)
+{
+	__u32 src[4] = {}, dst[4] = {};
+
+	wire_address(wire->src, wire->family, src);
+	wire_address(wire->dst, wire->family, dst);
+	return way_tag(&world->settings.flow_keys, wire->family, src, dst, htons(wire->sport),
+		       htons(wire->dport), wire->protocol);
+}
+
+/* The way that holds the tag, wherever it is; NULL: none. */
+static inline struct sl_way *world_way(const struct world *world, __u64 tag)
+{
+	for (__u64 i = 0; i < (world->settings.flow_mask + 1ull) * SL_WAYS; i++)
+		if (world->ways[i].tag == tag)
+			return &world->ways[i];
+	return NULL;
+}
+
+/* The doors' clock, in units of `seen`. */
+static inline __u16 world_clock(const struct world *world)
+{
+	char frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(world->tc->progs.sl_clock), &opts))
+		world_die("read the doors' clock");
+	return opts.retval >> world->settings.seen_shift;
+}
+
+static inline bool world_flow(const struct world *world, __u64 tag, struct flow *ret_flow)
+{
+	const struct sl_way *way = world_way(world, tag);
+	struct sl_endpoint endpoint = {};
+	__u32 index;
+
+	if (!way)
+		return false;
+	index = way_endpoint(way->word);
+	if (bpf_map_lookup_elem(world_fd(world, endpoints), &index, &endpoint))
+		world_die("read an endpoint");
+	*ret_flow = (struct flow){ index, endpoint.version, way_vip(way->word),
+				   way_age(way->word, world_clock(world)), way->word };
+	return true;
+}
+
+/* As if its last packet had come so many units ago. */
+static inline void world_flow_age(const struct world *world, __u64 tag, __u16 age)
+{
+	struct sl_way *way = world_way(world, tag);
+
+	if (!way)
+		world_die("find a flow that should be there");
+	way->word = way_seen_set(way->word, world_clock(world) - age);
+}
+
+static inline void world_flow_drop(const struct world *world, __u64 tag)
+{
+	struct sl_way *way = world_way(world, tag);
+
+	if (way)
+		way->tag = SL_WAY_EMPTY;
 }
 
 /* --- the node: a network namespace with a client's link and endpoints' links --- */

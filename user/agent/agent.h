@@ -26,6 +26,8 @@ struct agent {
 		*kernel;  /* its own view, apart from the one that node_open takes for a change */
 	uint64_t repairs; /* since the start */
 	int alone; /* descriptor of the lock that no other agent has; until the end */
+	struct kernel_routes *routes; /* what it hears of routes by; NULL when it need not */
+	const char *routes_said;      /* why they are not remembered, as last said */
 };
 
 /* Runs `work` with the state folder locked and opened; logs what it says. */
@@ -50,6 +52,14 @@ int config_watch(const char *dir);
 /* The folder may be another by now, under the same name: a renamed one, or a symbolic link's. */
 void config_watch_again(int watch, const char *dir);
 void config_news(int watch);
+
+/* --- routes.c --- */
+/* A descriptor, of `agent->routes`, that is readable when routes may have changed; or -errno. */
+int routes_watch(struct agent *agent);
+/* Takes the news, and has the doors forget. True when a look is due. */
+bool routes_news(struct agent *agent);
+/* Whether the doors may remember routes; says so when it changes. False: look again later. */
+bool routes_look(struct agent *agent);
 
 /* --- confine.c --- */
 /*

@@ -18,6 +18,7 @@ enum option_id {
 	OPT_CONFIG,
 	OPT_SEED_FILE,
 	OPT_FORWARD,
+	OPT_ROUTE_CACHE,
 	OPT_FLOWS,
 	OPT_SERVICES,
 	OPT_VERSIONS,
@@ -45,9 +46,11 @@ static const struct {
 	{ OPT_PINS, "pins", "DIR", "folder of pinned maps (" SL_PIN_DIR ")" },
 	{ OPT_FORWARD, "forward", "auto|stack",
 	  "auto: straight to the device where routing allows" },
+	{ OPT_ROUTE_CACHE, "route-cache", "auto|off",
+	  "auto: remember routes while they go by destination alone" },
 	{ OPT_SEED_FILE, "seed-file", "FILE",
 	  "32 hex digits; the same on every node that must pick alike" },
-	{ OPT_FLOWS, "flows", "N", "connections per address family (1048576)" },
+	{ OPT_FLOWS, "flows", "N", "connections (1048576); 64 bytes each" },
 	{ OPT_SERVICES, "services", "N", "VIPs and ports in one revision (16384)" },
 	{ OPT_VERSIONS, "versions", "N", "versions of all services (4096)" },
 	{ OPT_ENDPOINTS, "endpoints", "N", "endpoints of all versions (65536)" },
@@ -149,6 +152,7 @@ static int option_words(int id, const char *name, const char *text, struct optio
 {
 	static const char *const doors[] = { "auto", "xdp", "tc", NULL };
 	static const char *const ways[] = { "auto", "stack", NULL };
+	static const char *const caches[] = { "auto", "off", NULL };
 	static const char *const levels[] = { "error", "warning", "note", "debug", NULL };
 	enum log_level level = LOG_LEVEL_NOTE;
 	int at = 0, err;
@@ -161,6 +165,10 @@ static int option_words(int id, const char *name, const char *text, struct optio
 	case OPT_FORWARD:
 		err = word_parse(name, text, ways, &at);
 		options->settings.redirect = at == 0;
+		return err;
+	case OPT_ROUTE_CACHE:
+		err = word_parse(name, text, caches, &at);
+		options->settings.route_cache = at == 0;
 		return err;
 	default:
 		err = word_parse(name, text, levels, &at);
@@ -200,6 +208,7 @@ static int option_take(int id, const char *name, const char *text, struct option
 		return 0;
 	case OPT_DOOR:
 	case OPT_FORWARD:
+	case OPT_ROUTE_CACHE:
 	case OPT_LOG_LEVEL:
 		return option_words(id, name, text, options);
 	default:

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #define CONFIG_SETTLE_MS 200 /* files of a change come one after the other */
+/* So do rules and routes. The doors stopped remembering at the first: nothing hurries. */
+#define ROUTES_SETTLE_MS 1000
 
 enum source {
 	SOURCE_SIGNAL,
@@ -31,12 +33,15 @@ enum source {
 	SOURCE_LINKS,
 	SOURCE_CONFIG,
 	SOURCE_SETTLE,
+	SOURCE_ROUTES,
+	SOURCE_LOOK,
 	SOURCE_COUNT,
 };
 
 struct loop {
 	int epoll;
 	int fd[SOURCE_COUNT];
+	bool is_look_due;
 };
 
 int agent_locked(struct agent *agent, const char *what,
@@ -196,11 +201,13 @@ static int signals_make(void)
 	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int loop_open(struct loop *loop, const struct options *options)
+static int loop_open(struct loop *loop, struct agent *agent)
 {
+	const struct options *options = agent->options;
 	unsigned every = options->check_interval_s;
 	int err;
 
+	loop->is_look_due = false;
 	for (int i = 0; i < SOURCE_COUNT; i++)
 		loop->fd[i] = -1;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -215,6 +222,10 @@ static int loop_open(struct loop *loop, const struct options *options)
 		err = loop_add(loop, SOURCE_SETTLE, timer_make(0, 0));
 	if (!err && options->config_dir)
 		err = loop_add(loop, SOURCE_CONFIG, config_watch(options->config_dir));
+	if (!err && options->settings.route_cache)
+		err = loop_add(loop, SOURCE_ROUTES, routes_watch(agent));
+	if (!err)
+		err = loop_add(loop, SOURCE_LOOK, timer_make(0, 0));
 	return err;
 }
 
@@ -233,11 +244,31 @@ static void settle_start(const struct loop *loop)
 	timerfd_settime(loop->fd[SOURCE_SETTLE], 0, &when, NULL);
 }
 
+/* News that go on and on put no look off: one that is due stays so. */
+static void look_start(struct loop *loop)
+{
+	struct itimerspec when = {
+		.it_value = { ROUTES_SETTLE_MS / 1000, ROUTES_SETTLE_MS % 1000 * 1000000l }
+	};
+
+	if (!loop->is_look_due)
+		loop->is_look_due = !timerfd_settime(loop->fd[SOURCE_LOOK], 0, &when, NULL);
+}
+
+/* One that failed is tried again. */
+static void look_take(struct loop *loop, struct agent *agent)
+{
+	loop->is_look_due = false;
+	if (!routes_look(agent))
+		look_start(loop);
+}
+
 /* What events tell is looked at again by the clock: an event may be lost, or never have come. */
-static void everything_check(const struct loop *loop, struct agent *agent)
+static void everything_check(struct loop *loop, struct agent *agent)
 {
 	agent_locked(agent, "check", check_work);
 	devices_sync(agent, true);
+	look_take(loop, agent);
 	if (!agent->options->config_dir)
 		return;
 	config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
@@ -245,7 +276,7 @@ static void everything_check(const struct loop *loop, struct agent *agent)
 }
 
 /* True when the signal ends the agent. */
-static bool signal_take(const struct loop *loop, struct agent *agent, int fd)
+static bool signal_take(struct loop *loop, struct agent *agent, int fd)
 {
 	struct signalfd_siginfo info;
 
@@ -283,6 +314,14 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 		config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
 		config_apply(agent);
 		break;
+	case SOURCE_ROUTES:
+		if (routes_news(agent))
+			look_start(loop);
+		break;
+	case SOURCE_LOOK:
+		timer_read(fd);
+		look_take(loop, agent);
+		break;
 	default:
 		break;
 	}
@@ -308,7 +347,7 @@ static int agent_run(struct agent *agent)
 	int err;
 
 	/* Watched before the first look, so that nothing comes between. */
-	err = loop_open(&loop, agent->options);
+	err = loop_open(&loop, agent);
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, "cannot watch%s%s: %s",
 			 agent->options->config_dir ? " " : "",
@@ -316,6 +355,7 @@ static int agent_run(struct agent *agent)
 			 strerror(-err));
 		return err;
 	}
+	look_take(&loop, agent);
 	err = agent_bring_up(agent);
 	if (err)
 		return err;
@@ -364,6 +404,7 @@ int main(int argc, char **argv)
 	log_diags(diags);
 	if (!err && !options.detach)
 		err = options.once ? agent_bring_up(&agent) : agent_run(&agent);
+	kernel_routes_close(agent.routes);
 	kernel_close(agent.kernel);
 	return err ? 1 : 0;
 }

@@ -161,29 +161,19 @@ static void choice_tell(struct story *story)
 	tell(story, "verdict", json_string("sent"));
 }
 
-static double seconds_since(uint64_t then_ns)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)then_ns / 1e9;
-}
-
 static void flow_tell(struct story *story)
 {
-	const struct sl_flow *flow = &story->explain.flow;
+	const struct kernel_flow *flow = &story->explain.flow;
 
 	tell(story, "has_live_flow", json_boolean(story->explain.has_flow));
 	if (!story->explain.has_flow)
 		return;
 	tell(story, "live_flow",
-	     json_pack("{s:o, s:o, s:o, s:I, s:f, s:f, s:b, s:b, s:b}", "endpoint",
+	     json_pack("{s:o, s:o, s:o, s:f, s:b, s:b, s:b}", "endpoint",
 		       endpoint_tree(story->node->kernel, flow->endpoint), "version",
 		       version_name_tree(story, flow->version), "version_key",
-		       version_tree(story->node->kernel, flow->version), "revision",
-		       (json_int_t)flow->revision, "opened_seconds_ago",
-		       seconds_since(flow->opened_ns), "seen_seconds_ago",
-		       seconds_since(flow->seen_ns), "answered",
+		       version_tree(story->node->kernel, flow->version), "seen_seconds_ago",
+		       (double)flow->silent_ms / 1000, "answered",
 		       (flow->flags & SL_FLOW_ANSWERED) != 0, "closed",
 		       (flow->flags & SL_FLOW_CLOSED) != 0, "adopted",
 		       (flow->flags & SL_FLOW_ADOPTED) != 0));
@@ -273,10 +263,8 @@ static void flow_print(const struct cli *cli, const json_t *tree)
 		return;
 	}
 	step_print(cli, "live flow",
-		   "%s, version %s, revision %" JSON_INTEGER_FORMAT
-		   ", opened %.0f s ago, seen %.0f s ago%s%s",
-		   field(flow, "endpoint"), field(flow, "version"), number(flow, "revision"),
-		   json_real_value(json_object_get(flow, "opened_seconds_ago")),
+		   "%s, version %s, seen %.0f s ago%s%s",
+		   field(flow, "endpoint"), field(flow, "version"),
 		   json_real_value(json_object_get(flow, "seen_seconds_ago")),
 		   json_is_true(json_object_get(flow, "answered")) ? "" : ", not answered",
 		   json_is_true(json_object_get(flow, "closed")) ? ", closed" : "");

@@ -80,6 +80,15 @@ static void devices_collect(struct status *status)
 	json_object_set_new(status->tree, "devices", devices);
 }
 
+/* Whether the doors remember routes, and what keeps them from it. */
+static void routes_collect(struct status *status)
+{
+	const char *off = kernel_routes_off(status->node->kernel);
+
+	json_object_set_new(status->tree, "route_cache", json_boolean(!off));
+	json_object_set_new(status->tree, "route_cache_off_by", off ? json_text(off) : json_null());
+}
+
 static void fill_collect(struct status *status)
 {
 	struct kernel_fill fills[KERNEL_FILLS] = { 0 };
@@ -206,6 +215,7 @@ static void collect(struct cli *cli, struct status *status)
 	revisions_collect(status, &digest);
 	digest_compare(status, digest);
 	devices_collect(status);
+	routes_collect(status);
 	fill_collect(status);
 	drift_collect(status);
 }
@@ -221,6 +231,8 @@ static int show(struct cli *cli, const struct status *status)
 		{ "digest", "digest", COLUMN_SHORT },
 		{ "hot revisions", "hot_revisions", COLUMN_PLAIN },
 		{ "services", "services", COLUMN_PLAIN },
+		{ "route cache", "route_cache", COLUMN_PLAIN },
+		{ "route cache off by", "route_cache_off_by", COLUMN_PLAIN },
 		{ "state folder", "state_dir", COLUMN_PLAIN },
 		{ "pins", "pin_dir", COLUMN_PLAIN },
 		{ "kernel", "kernel", COLUMN_PLAIN },
@@ -289,9 +301,9 @@ const struct command command_status = {
 	.name = "status",
 	.usage = "[-o table|json|yaml]",
 	.summary = "Say how the data plane of this node is",
-	.text = "Devices and their doors, the active revision, how full the maps are, and\n"
-		"whether the tables are what they should be. Exit code 0: healthy; 1: no\n"
-		"data plane, or drift.",
+	.text = "Devices and their doors, the active revision, whether routes are remembered,\n"
+		"how full the maps are, and whether the tables are what they should be. Exit\n"
+		"code 0: healthy; 1: no data plane, or drift.",
 	.example = "sluice status\n"
 		   "sluice status -o json | jq .active_revision",
 	.run = status_run,

@@ -243,14 +243,12 @@ static uint32_t target_flag(uint32_t ifindex, uint32_t flags)
 
 static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 {
-	struct bpf_devmap_val target = { .ifindex = ifindex };
+	int err = bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY)
+			  ? -errno
+			  : 0;
 
-	if (!(flags & SL_DEVICE_XDP_TARGET))
-		bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
-	else if (bpf_map_update_elem(kernel->map[MAP_TXDEVS].fd, &ifindex, &target, BPF_ANY))
-		flags &= ~SL_DEVICE_XDP_TARGET;
-	return bpf_map_update_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags, BPF_ANY) ? -errno
-											   : 0;
+	exits_forget(kernel);
+	return err;
 }
 
 static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
@@ -303,7 +301,8 @@ static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *nam
 		err = xdp_choose(kernel, ifindex, name, door, diags, flags);
 	if (err)
 		return err;
-	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags);
+	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags) |
+		  (device_has_bare_peer(ifindex) ? SL_DEVICE_PEER : 0);
 	return device_write(kernel, ifindex, *flags);
 }
 
@@ -340,7 +339,7 @@ int kernel_detach(struct kernel *kernel, uint32_t ifindex)
 	/* The doors of others must stop sending here first. */
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags);
 	bpf_map_delete_elem(kernel->map[MAP_DEVICES].fd, &ifindex);
-	bpf_map_delete_elem(kernel->map[MAP_TXDEVS].fd, &ifindex);
+	exits_forget(kernel);
 	device_clear(kernel, ifindex, flags);
 	return 0;
 }

@@ -105,10 +105,17 @@ static void audit_services(struct audit *audit)
 	for (size_t i = 0; i < plan->service_count; i++) {
 		struct sl_service_key key;
 		struct sl_service actual;
+		uint32_t vip;
 
 		service_key_fill(&plan->services[i], audit->revision, &key);
+		vip = UINT32_MAX;
+		if (stage_vip(audit->stage, &plan->services[i], &vip))
+			continue;
 		if (bpf_map_lookup_elem(fd, &key, &actual))
 			differ(audit, "service", plan->services[i].name, "is not in the kernel");
+		else if (actual.vip != vip)
+			differ(audit, "service", plan->services[i].name,
+			       "has another VIP in the kernel");
 		else if (!rules_are(audit->stage, &plan->services[i], &actual))
 			differ(audit, "service", plan->services[i].name,
 			       "has another split in the kernel");
@@ -123,9 +130,33 @@ static int entry_count(void *context, void *key, void *value)
 	return 0;
 }
 
+/* A bit that is lost makes an address one that is not ours. One too many only costs time. */
+static void audit_known(struct audit *audit)
+{
+	const struct stage *stage = audit->stage;
+
+	for (size_t i = 0; i < stage->plan->service_count; i++) {
+		const struct plan_service *service = &stage->plan->services[i];
+
+		if (!known_has(stage->kernel, &service->vip, service->port))
+			differ(audit, "service", service->name, "its VIP is not known to be ours");
+	}
+	for (size_t i = 0; i < stage->plan->version_count; i++) {
+		const struct plan_version *version = &stage->plan->versions[i];
+
+		for (size_t j = 0; j < version->endpoint_count; j++)
+			if (!known_has(stage->kernel, &version->endpoints[j].addr,
+				       version->endpoints[j].port))
+				differ(audit, "version", version->key,
+				       "an endpoint is not known to be ours");
+	}
+}
+
 static int audit_run(struct audit *audit)
 {
 	int err;
+
+	audit_known(audit);
 
 	audit_versions(audit);
 	audit_services(audit);

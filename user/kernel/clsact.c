@@ -79,22 +79,23 @@ static int filters_count(struct mnl_socket *socket, uint32_t ifindex, uint32_t p
 	return more == MNL_CB_ERROR ? -errno : 0;
 }
 
-static bool has_filters(uint32_t ifindex)
+int clsact_count(uint32_t ifindex, bool is_ingress)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	uint32_t count = 0;
+	uint32_t side = is_ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS, count = 0;
 	int err = socket && !mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ? 0 : -EIO;
 
 	if (!err)
-		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
-				    &count);
-	if (!err)
-		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS),
-				    &count);
+		err = filters_count(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, side), &count);
 	if (socket)
 		mnl_socket_close(socket);
-	/* Who cannot tell leaves it: an empty clsact does nothing. */
-	return err || count;
+	return err ? err : (int)count;
+}
+
+/* Who cannot tell leaves it: an empty clsact does nothing. */
+static bool has_filters(uint32_t ifindex)
+{
+	return clsact_count(ifindex, true) || clsact_count(ifindex, false);
 }
 
 static bool filter_remove(uint32_t ifindex, enum bpf_tc_attach_point point, uint32_t owner)

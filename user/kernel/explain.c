@@ -36,27 +36,6 @@ static uint64_t connection_hash(const struct kernel *kernel,
 	return pick_hash(&key, control_of(kernel)->seed);
 }
 
-static int flow_lookup(const struct kernel *kernel, const struct kernel_connection *connection,
-		       struct sl_flow *ret_flow)
-{
-	if (connection->source.family == 4) {
-		struct sl_tuple4 key = { .sport = htons(connection->source_port),
-					 .dport = htons(connection->destination_port),
-					 .protocol = connection->protocol };
-
-		memcpy(&key.saddr, connection->source.bytes, 4);
-		memcpy(&key.daddr, connection->destination.bytes, 4);
-		return bpf_map_lookup_elem(kernel->map[MAP_FLOWS4].fd, &key, ret_flow);
-	}
-	struct sl_tuple6 key = { .sport = htons(connection->source_port),
-				 .dport = htons(connection->destination_port),
-				 .protocol = connection->protocol };
-
-	memcpy(key.saddr, connection->source.bytes, 16);
-	memcpy(key.daddr, connection->destination.bytes, 16);
-	return bpf_map_lookup_elem(kernel->map[MAP_FLOWS6].fd, &key, ret_flow);
-}
-
 static bool rule_matches(const struct sl_rule *rule, const uint32_t source[4])
 {
 	for (int i = 0; i < 4; i++)
@@ -177,7 +156,7 @@ int kernel_explain(const struct kernel *kernel, const struct kernel_connection *
 	int err = 0;
 
 	addr_to_words(&connection->destination, key.vip);
-	explain.has_flow = !flow_lookup(kernel, connection, &explain.flow) &&
+	explain.has_flow = !kernel_flow(kernel, connection, &explain.flow) &&
 			   !(explain.flow.flags & SL_FLOW_REPLY);
 	explain.is_ours = !bpf_map_lookup_elem(kernel->map[MAP_SERVICES].fd, &key, &service);
 	if (explain.is_ours) {

@@ -1,169 +1,242 @@
 // SPDX-License-Identifier: Apache-2.0
-/* With bpf/flow.h the only place that knows the flow table's layout. */
+/* With bpf/flow.h and bpf/way.h the only place that knows the flow table's layout. */
 #include "kernel.h"
 
+#include "../../bpf/way.h"
 #include "../base/cleanup.h"
 #include "internal.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define CLOSED_KEEP_NS 60000000000ull /* as long as a FIN may still be repeated */
 
-static uint64_t clock_ns(void)
+/* --- the table, seen through a mapping of it --- */
+
+struct clock {
+	uint64_t unit_ns;
+	uint16_t now;         /* units of `seen` */
+	uint16_t udp_idle;    /* units */
+};
+
+static void clock_now(const struct kernel *kernel, struct clock *ret_clock)
 {
+	const struct sl_control *control = control_of(kernel);
+	uint64_t tick_ns = control->tick_ns ? control->tick_ns : clock_tick_ns();
 	struct timespec now;
+	uint32_t ticks;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
+	ticks = (now.tv_sec * 1000000000ull + now.tv_nsec) / tick_ns + control->tick_offset;
+	ret_clock->unit_ns = tick_ns << control->seen_shift;
+	ret_clock->now = ticks >> control->seen_shift;
+	ret_clock->udp_idle =
+		(control->udp_idle_ns + ret_clock->unit_ns - 1) / ret_clock->unit_ns;
+}
+
+static uint16_t units_of(const struct clock *clock, uint64_t ns)
+{
+	uint64_t units = ns / clock->unit_ns;
+
+	return units < WAY_AGE_MAX ? units : WAY_AGE_MAX;
+}
+
+int ways_map(const struct kernel *kernel, struct ways *ret_ways)
+{
+	const struct map *map = &kernel->map[MAP_FLOWS];
+	void *data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	*ret_ways = (struct ways){ data, (size_t)map->entries * SL_WAYS, map->size };
+	return 0;
+}
+
+void ways_unmap(struct ways *ways)
+{
+	if (ways->at)
+		munmap(ways->at, ways->size);
+	*ways = (struct ways){};
+}
+#define _cleanup_ways_ __attribute__((cleanup(ways_unmap)))
+
+/* Reads a way as the doors do. False: it holds no flow, or is just being given to another. */
+static bool way_read(struct sl_way *way, struct sl_way *ret_way)
+{
+	ret_way->tag = __atomic_load_n(&way->tag, __ATOMIC_ACQUIRE);
+	if (ret_way->tag <= SL_WAY_TAKEN)
+		return false;
+	ret_way->word = __atomic_load_n(&way->word, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&way->tag, __ATOMIC_ACQUIRE) == ret_way->tag;
+}
+
+static uint32_t way_version(const struct kernel *kernel, uint64_t word)
+{
+	const struct sl_endpoint *endpoint = kernel_endpoint(kernel, way_endpoint(word));
+
+	return endpoint ? endpoint->version : UINT32_MAX;
+}
+
+uint32_t ways_used(const struct kernel *kernel)
+{
+	_cleanup_ways_ struct ways ways = {};
+	uint32_t used = 0;
+
+	if (ways_map(kernel, &ways))
+		return 0;
+	for (size_t i = 0; i < ways.count; i++)
+		used += ways.at[i].tag > SL_WAY_TAKEN;
+	return used;
+}
+
+/* --- one connection --- */
+
+/* The tag, and the bucket that its client's connections are in. */
+static uint64_t connection_tag(const struct kernel *kernel,
+			       const struct kernel_connection *connection, uint32_t *ret_home)
+{
+	uint32_t source[4] = {}, destination[4] = {};
+	uint16_t port = htons(connection->source_port);
+	struct way_keys keys;
+	size_t size = connection->source.family == 4 ? 4 : 16;
+
+	memcpy(source, connection->source.bytes, size);
+	memcpy(destination, connection->destination.bytes, size);
+	door_keys(control_of(kernel)->seed, &keys);
+	*ret_home = way_home(&keys, connection->source.family, source, port, connection->protocol);
+	return way_tag(&keys, connection->source.family, source, destination, port,
+		       htons(connection->destination_port), connection->protocol);
+}
+
+static bool bucket_read(const struct kernel *kernel, uint32_t home, uint64_t tag,
+			struct sl_way *ret_way)
+{
+	uint32_t at = home & (kernel->map[MAP_FLOWS].entries - 1);
+	struct sl_bucket bucket;
+
+	if (bpf_map_lookup_elem(kernel->map[MAP_FLOWS].fd, &at, &bucket))
+		return false;
+	for (uint32_t i = 0; i < SL_WAYS; i++) {
+		*ret_way = bucket.way[i];
+		if (ret_way->tag == tag)
+			return true;
+	}
+	return false;
+}
+
+int kernel_flow(const struct kernel *kernel, const struct kernel_connection *connection,
+		struct kernel_flow *ret_flow)
+{
+	uint32_t home;
+	uint64_t tag = connection_tag(kernel, connection, &home);
+	struct clock clock;
+	struct sl_way way;
+
+	clock_now(kernel, &clock);
+	if (!bucket_read(kernel, home, tag, &way) && !bucket_read(kernel, tag, tag, &way))
+		return -ENOENT;
+	*ret_flow = (struct kernel_flow){
+		.endpoint = way_endpoint(way.word),
+		.version = way_version(kernel, way.word),
+		.flags = way.word,
+		.silent_ms = way_age(way.word, clock.now) * clock.unit_ns / 1000000,
+	};
+	return 0;
 }
 
 /* --- live connections --- */
 
-struct counting {
-	uint32_t *counts, limit;
-	uint64_t now, udp_idle_ns;
-};
-
-static bool is_live(uint8_t protocol, const struct sl_flow *flow, uint64_t now,
-		    uint64_t udp_idle_ns)
+static bool is_live(uint64_t word, const struct clock *clock)
 {
-	uint64_t silent = now > flow->seen_ns ? now - flow->seen_ns : 0;
-
-	if (protocol == PROTOCOL_UDP)
-		return silent <= udp_idle_ns;
-	return !(flow->flags & SL_FLOW_CLOSED);
-}
-
-static int count_one(struct counting *counting, uint8_t protocol, const struct sl_flow *flow)
-{
-	if (!(flow->flags & SL_FLOW_REPLY) && flow->version < counting->limit &&
-	    is_live(protocol, flow, counting->now, counting->udp_idle_ns))
-		counting->counts[flow->version]++;
-	return 0;
-}
-
-static int count4(void *context, void *key, void *value)
-{
-	return count_one(context, ((struct sl_tuple4 *)key)->protocol, value);
-}
-
-static int count6(void *context, void *key, void *value)
-{
-	return count_one(context, ((struct sl_tuple6 *)key)->protocol, value);
+	if (word & SL_FLOW_UDP)
+		return way_age(word, clock->now) <= clock->udp_idle;
+	return !(word & SL_FLOW_CLOSED);
 }
 
 int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, uint32_t limit)
 {
-	struct counting counting = {
-		.counts = ret_counts,
-		.limit = limit,
-		.now = clock_ns(),
-		.udp_idle_ns = control_of(kernel)->udp_idle_ns,
-	};
-	int err;
+	_cleanup_ways_ struct ways ways = {};
+	struct clock clock;
+	struct sl_way way;
+	int err = ways_map(kernel, &ways);
 
+	if (err)
+		return err;
+	clock_now(kernel, &clock);
 	memset(ret_counts, 0, limit * sizeof(*ret_counts));
-	err = map_walk(&kernel->map[MAP_FLOWS4], count4, &counting);
-	return err ? err : map_walk(&kernel->map[MAP_FLOWS6], count6, &counting);
+	for (size_t i = 0; i < ways.count; i++) {
+		uint32_t version;
+
+		if (!way_read(&ways.at[i], &way) || way.word & SL_FLOW_REPLY)
+			continue;
+		version = way_version(kernel, way.word);
+		if (version < limit && is_live(way.word, &clock))
+			ret_counts[version]++;
+	}
+	return 0;
 }
 
 /* --- sweep --- */
 
 struct sweep {
 	const struct kernel *kernel;
-	uint64_t now, udp_idle_ns, tcp_idle_ns;
-	uint8_t *endpoint_named, *version_named;
-	uint32_t endpoints, versions;
-	int flows_fd; /* of the family that is walked */
-	bool is_v4;
+	struct clock clock;
+	uint16_t tcp_idle, closed_keep; /* units */
+	uint8_t *endpoint_named, *version_named, *vip_named;
+	uint32_t endpoints, versions, vips;
 };
 
-union tuple {
-	struct sl_tuple4 v4;
-	struct sl_tuple6 v6;
-};
-
-/* Of the entry that holds the connection's state, from the one that its replies find. */
-static void opener_key(const struct sweep *sweep, const union tuple *reply,
-		       const struct sl_flow *flow, union tuple *ret_key)
+static bool is_over(const struct sweep *sweep, uint64_t word)
 {
-	memset(ret_key, 0, sizeof(*ret_key));
-	if (sweep->is_v4) {
-		ret_key->v4 = (struct sl_tuple4){ .saddr = reply->v4.daddr,
-						  .daddr = flow->peer[0],
-						  .sport = reply->v4.dport,
-						  .dport = flow->port,
-						  .protocol = reply->v4.protocol };
-		return;
-	}
-	memcpy(ret_key->v6.saddr, reply->v6.daddr, 16);
-	memcpy(ret_key->v6.daddr, flow->peer, 16);
-	ret_key->v6.sport = reply->v6.dport;
-	ret_key->v6.dport = flow->port;
-	ret_key->v6.protocol = reply->v6.protocol;
-}
+	uint16_t silent = way_age(word, sweep->clock.now);
 
-static bool is_over_tcp(const struct sweep *sweep, const struct sl_flow *flow)
-{
-	uint64_t silent = sweep->now > flow->seen_ns ? sweep->now - flow->seen_ns : 0;
-
-	return silent > (flow->flags & SL_FLOW_CLOSED ? CLOSED_KEEP_NS : sweep->tcp_idle_ns);
+	if (word & SL_FLOW_UDP)
+		return silent > sweep->clock.udp_idle;
+	return silent > (word & SL_FLOW_CLOSED ? sweep->closed_keep : sweep->tcp_idle);
 }
 
 /*
- * A reply's entry does not know whether the connection is closed: it ends with the opener's, to
- * which both ways belong.
+ * A way that is over is emptied if it still is as it was read: a packet that marked it, or a SYN
+ * that gave it to a new connection, changed its word.
  */
-static bool is_over(const struct sweep *sweep, const union tuple *key, const struct sl_flow *flow)
+static bool way_end(struct sl_way *way, const struct sl_way *read)
 {
-	uint8_t protocol = sweep->is_v4 ? key->v4.protocol : key->v6.protocol;
-	uint64_t silent = sweep->now > flow->seen_ns ? sweep->now - flow->seen_ns : 0;
-	struct sl_flow opener;
-	union tuple other;
+	uint64_t tag = read->tag;
 
-	if (protocol == PROTOCOL_UDP)
-		return silent > sweep->udp_idle_ns;
-	if (!(flow->flags & SL_FLOW_REPLY))
-		return is_over_tcp(sweep, flow);
-	opener_key(sweep, key, flow, &other);
-	if (bpf_map_lookup_elem(sweep->flows_fd, &other, &opener) ||
-	    opener.endpoint != flow->endpoint)
-		return silent > CLOSED_KEEP_NS;
-	return is_over_tcp(sweep, &opener);
+	if (__atomic_load_n(&way->word, __ATOMIC_ACQUIRE) != read->word)
+		return false;
+	return __atomic_compare_exchange_n(&way->tag, &tag, SL_WAY_EMPTY, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
 }
 
-static int sweep_one(void *context, void *key, void *value)
+static void word_name(struct sweep *sweep, uint64_t word)
 {
-	const struct sl_flow *flow = value;
-	struct sweep *sweep = context;
-	struct sl_flow fresh;
+	uint32_t endpoint = way_endpoint(word), version = way_version(sweep->kernel, word);
 
-	/*
-	 * Asked once more at the last moment: a SYN may have given the entry to a new connection
-	 * since the batch was read.
-	 */
-	if (is_over(sweep, key, flow) && !bpf_map_lookup_elem(sweep->flows_fd, key, &fresh)) {
-		if (is_over(sweep, key, &fresh)) {
-			bpf_map_delete_elem(sweep->flows_fd, key);
-			return 0;
-		}
-		flow = &fresh;
+	if (endpoint < sweep->endpoints)
+		sweep->endpoint_named[endpoint] = 1;
+	if (version < sweep->versions)
+		sweep->version_named[version] = 1;
+	if (way_vip(word) < sweep->vips)
+		sweep->vip_named[way_vip(word)] = 1;
+}
+
+static void sweep_flows(struct sweep *sweep, const struct ways *ways)
+{
+	for (size_t i = 0; i < ways->count; i++) {
+		struct sl_way *way = &ways->at[i], read;
+
+		if (__atomic_load_n(&way->tag, __ATOMIC_ACQUIRE) == SL_WAY_EMPTY)
+			continue;
+		/* One that changed hands just now names what tables name: see kernel_flows_sweep. */
+		if (!way_read(way, &read) || (is_over(sweep, read.word) && way_end(way, &read)))
+			continue;
+		word_name(sweep, read.word);
 	}
-	if (flow->endpoint < sweep->endpoints)
-		sweep->endpoint_named[flow->endpoint] = 1;
-	if (flow->version < sweep->versions)
-		sweep->version_named[flow->version] = 1;
-	return 0;
-}
-
-static int sweep_flows(struct sweep *sweep, enum map_id id)
-{
-	sweep->flows_fd = sweep->kernel->map[id].fd;
-	sweep->is_v4 = id == MAP_FLOWS4;
-	return map_walk(&sweep->kernel->map[id], sweep_one, sweep);
 }
 
 static void split_name(struct sweep *sweep, const struct sl_split *split)
@@ -188,6 +261,8 @@ static int service_name(void *context, void *key, void *value)
 	const struct sl_rule *rules = MAPPED(sweep->kernel, MAP_RULES, struct sl_rule);
 	uint32_t limit = sweep->kernel->map[MAP_RULES].entries;
 
+	if (service->vip < sweep->vips)
+		sweep->vip_named[service->vip] = 1;
 	split_name(sweep, &service->otherwise);
 	for (uint32_t i = 0; i < service->rule_count && service->rule_base + i < limit; i++)
 		split_name(sweep, &rules[service->rule_base + i].split);
@@ -209,6 +284,7 @@ static void places_free(struct sweep *sweep)
 {
 	struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
 	struct sl_endpoint *endpoints = MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	struct sl_vip *vips = MAPPED(sweep->kernel, MAP_VIPS, struct sl_vip);
 	uint32_t words =
 		sweep->kernel->map[MAP_RINGS].entries * 2; /* a damaged ring may claim more */
 
@@ -229,37 +305,110 @@ static void places_free(struct sweep *sweep)
 	for (uint32_t i = 0; i < sweep->endpoints; i++)
 		if (endpoints[i].used && !sweep->endpoint_named[i])
 			memset(&endpoints[i], 0, sizeof(endpoints[i]));
+	for (uint32_t i = 0; i < sweep->vips; i++)
+		if (vips[i].used && !sweep->vip_named[i])
+			memset(&vips[i], 0, sizeof(vips[i]));
+}
+
+/* --- which addresses are known: one bit each --- */
+
+static uint32_t known_bit(const struct kernel *kernel, const uint32_t addr[4], uint16_t port)
+{
+	bool is_mapped = !addr[0] && !addr[1] && addr[2] == htonl(0xffff);
+	uint32_t bit = way_known_bit(is_mapped ? addr + 3 : addr, port, is_mapped ? 4 : 6);
+
+	return bit & (kernel->map[MAP_KNOWN].entries * 64 - 1);
+}
+
+static uint32_t known_bit_of(const struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t words[4];
+
+	addr_to_words(addr, words);
+	return known_bit(kernel, words, htons(port));
+}
+
+bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t bit = known_bit_of(kernel, addr, port);
+
+	return MAPPED(kernel, MAP_KNOWN, uint64_t)[bit / 64] >> bit % 64 & 1;
+}
+
+void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port)
+{
+	uint32_t bit = known_bit_of(kernel, addr, port);
+
+	MAPPED(kernel, MAP_KNOWN, uint64_t)[bit / 64] |= 1ull << bit % 64;
+}
+
+static int known_build(const struct kernel *kernel, uint64_t **ret_bits)
+{
+	const struct sl_endpoint *endpoints = MAPPED(kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	const struct sl_vip *vips = MAPPED(kernel, MAP_VIPS, struct sl_vip);
+	uint64_t *bits = calloc(kernel->map[MAP_KNOWN].entries, sizeof(*bits));
+
+	if (!bits)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < kernel->map[MAP_ENDPOINTS].entries; i++) {
+		uint32_t bit = known_bit(kernel, endpoints[i].addr, endpoints[i].port);
+
+		bits[bit / 64] |= (uint64_t)(endpoints[i].used != 0) << bit % 64;
+	}
+	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++) {
+		uint32_t bit = known_bit(kernel, vips[i].addr, vips[i].port);
+
+		bits[bit / 64] |= (uint64_t)(vips[i].used != 0) << bit % 64;
+	}
+	*ret_bits = bits;
+	return 0;
+}
+
+/* A word at a time: a door sees the bits of before or those of now, and both have what is used. */
+static int known_write(struct kernel *kernel)
+{
+	uint64_t *table = MAPPED(kernel, MAP_KNOWN, uint64_t);
+	_cleanup_free_ uint64_t *bits = NULL;
+	int err = known_build(kernel, &bits);
+
+	for (uint32_t i = 0; !err && i < kernel->map[MAP_KNOWN].entries; i++)
+		if (table[i] != bits[i])
+			__atomic_store_n(&table[i], bits[i], __ATOMIC_RELAXED);
+	return err;
 }
 
 int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 {
 	struct sweep sweep = {
 		.kernel = kernel,
-		.now = clock_ns(),
-		.udp_idle_ns = control_of(kernel)->udp_idle_ns,
-		.tcp_idle_ns = tcp_idle_s * 1000000000ull,
 		.endpoints = kernel_endpoint_limit(kernel),
 		.versions = kernel_version_limit(kernel),
+		.vips = kernel->map[MAP_VIPS].entries,
 	};
 	_cleanup_free_ uint8_t *endpoint_named = calloc(sweep.endpoints, 1);
 	_cleanup_free_ uint8_t *version_named = calloc(sweep.versions, 1);
+	_cleanup_free_ uint8_t *vip_named = calloc(sweep.vips, 1);
+	_cleanup_ways_ struct ways ways = {};
 	int err;
 
-	if (!endpoint_named || !version_named)
+	if (!endpoint_named || !version_named || !vip_named)
 		return -ENOMEM;
+	clock_now(kernel, &sweep.clock);
+	sweep.tcp_idle = units_of(&sweep.clock, tcp_idle_s * 1000000000ull);
+	sweep.closed_keep = units_of(&sweep.clock, CLOSED_KEEP_NS);
 	sweep.endpoint_named = endpoint_named;
 	sweep.version_named = version_named;
+	sweep.vip_named = vip_named;
 	/* After it, a flow that begins names what a service or ring names, so the walk may miss it.
 	 */
 	err = kernel_grace();
 	if (!err)
 		err = map_walk(&kernel->map[MAP_SERVICES], service_name, &sweep);
 	if (!err)
-		err = sweep_flows(&sweep, MAP_FLOWS4);
-	if (!err)
-		err = sweep_flows(&sweep, MAP_FLOWS6);
+		err = ways_map(kernel, &ways);
 	if (err)
 		return err;
+	sweep_flows(&sweep, &ways);
 	places_free(&sweep);
-	return 0;
+	return known_write(kernel);
 }

@@ -19,13 +19,16 @@ enum map_id {
 	MAP_VERSIONS,
 	MAP_RINGS,
 	MAP_ENDPOINTS,
-	MAP_FLOWS4,
-	MAP_FLOWS6,
+	MAP_VIPS,
+	MAP_KNOWN,
+	MAP_FLOWS,
+	MAP_SPILLED,
+	MAP_OPENS,
+	MAP_EXITS,
 	MAP_FRAGMENTS,
 	MAP_STATS,
 	MAP_VERDICTS,
 	MAP_DEVICES,
-	MAP_TXDEVS,
 	MAP_COUNT,
 };
 
@@ -91,6 +94,29 @@ int path_join(char *path, size_t size, const char *dir, const char *name);
  */
 int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
 
+/* --- doors.c --- */
+uint32_t clock_tick_ns(void);
+/* The keys of the tags, a function of the seed: an upgrade finds the flows again. */
+void door_keys(const __u64 seed[2], struct way_keys *ret_keys);
+/* --- flows.c --- */
+/* Whether `known` has the bit of an address and port; and setting it. */
+bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port);
+void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
+/* The flow table, mapped for as long as it is read. 0 or -errno. */
+struct ways {
+	struct sl_way *at;
+	size_t count, size;
+};
+int ways_map(const struct kernel *kernel, struct ways *ret_ways);
+void ways_unmap(struct ways *ways);
+/* Ways of the flow table that hold a flow. */
+uint32_t ways_used(const struct kernel *kernel);
+/* Routes that the doors remember are forgotten at once. */
+void exits_forget(struct kernel *kernel);
+/* --- routes.c --- */
+/* Of a start: whether they are remembered from here on. */
+void exits_begin(struct kernel *kernel, bool is_wanted);
+
 /* --- refusal.c: the end of what libbpf last said --- */
 
 /* A libbpf_print_fn_t. */
@@ -99,6 +125,10 @@ void refusal_forget(void);
 const char *refusal_text(void);
 /* Names the features that are needed and lacking; where none is, the last words and the kernel. */
 void refusal_say(struct diags *diags, int err);
+
+/* --- peer.c --- */
+/* Whether a packet may go to the device's peer at once, because nothing stands on its way out. */
+bool device_has_bare_peer(uint32_t ifindex);
 
 /* --- clsact.c, detach.c: what is on interfaces and in no pin --- */
 
@@ -110,6 +140,8 @@ int pin_remove(const char *path);
 int pins_clear(const char *pin_dir);
 /* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
 bool program_is_ours(uint32_t id, uint32_t owner);
+/* How many filters, whoever's, stand at one side; -errno when that cannot be told. */
+int clsact_count(uint32_t ifindex, bool is_ingress);
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);
 /* Our filters; and the qdisc, when we made it and nobody else has a filter there. */
 void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc);

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 const char *const map_names[MAP_COUNT] = {
-	"active",    "control",  "revisions", "services",  "rules",  "slots",
-	"members",   "versions", "rings",     "endpoints", "flows4", "flows6",
-	"fragments", "stats",    "verdicts",  "devices",   "txdevs",
+	"active",    "control", "revisions", "services", "rules",   "slots", "members",
+	"versions",  "rings",   "endpoints", "vips",     "known",   "flows", "spilled",
+	"opens",     "exits",   "fragments", "stats",    "verdicts", "devices",
 };
 
 int path_join(char *path, size_t size, const char *dir, const char *name)
@@ -110,8 +110,10 @@ int kernel_map(struct kernel *kernel)
 {
 	int err = 0;
 
+	/* What the doors alone write is large, and mapped by flows.c when it is read. */
 	for (int i = 0; !err && i < MAP_COUNT; i++)
-		err = map_mmap(&kernel->map[i]);
+		if (i < MAP_FLOWS || i > MAP_EXITS)
+			err = map_mmap(&kernel->map[i]);
 	return err;
 }
 
@@ -151,8 +153,12 @@ static bool layout_fits(const struct kernel *kernel)
 		{ MAP_VERSIONS, 4, sizeof(struct sl_version) },
 		{ MAP_RINGS, 4, sizeof(struct sl_pair) },
 		{ MAP_ENDPOINTS, 4, sizeof(struct sl_endpoint) },
-		{ MAP_FLOWS4, sizeof(struct sl_tuple4), sizeof(struct sl_flow) },
-		{ MAP_FLOWS6, sizeof(struct sl_tuple6), sizeof(struct sl_flow) },
+		{ MAP_VIPS, 4, sizeof(struct sl_vip) },
+		{ MAP_KNOWN, 4, sizeof(uint64_t) },
+		{ MAP_FLOWS, 4, sizeof(struct sl_bucket) },
+		{ MAP_SPILLED, 4, sizeof(uint64_t) },
+		{ MAP_OPENS, 4, sizeof(struct sl_open) },
+		{ MAP_EXITS, 4, sizeof(struct sl_exit) },
 		{ MAP_STATS, 4, sizeof(struct sl_stats) },
 		{ MAP_VERDICTS, 4, sizeof(struct sl_counters) },
 	};
@@ -387,6 +393,16 @@ static uint32_t endpoints_used(const struct kernel *kernel)
 	return count;
 }
 
+static uint32_t vips_used(const struct kernel *kernel)
+{
+	const struct sl_vip *vips = MAPPED(kernel, MAP_VIPS, struct sl_vip);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++)
+		count += vips[i].used != 0;
+	return count;
+}
+
 static uint32_t ring_words_used(const struct kernel *kernel)
 {
 	uint32_t count = 0;
@@ -407,13 +423,11 @@ size_t kernel_fill(const struct kernel *kernel, bool with_flows, struct kernel_f
 	     kernel->map[MAP_SERVICES].entries);
 	FILL(MAP_VERSIONS, versions_used(kernel), kernel_version_limit(kernel));
 	FILL(MAP_ENDPOINTS, endpoints_used(kernel), kernel_endpoint_limit(kernel));
+	FILL(MAP_VIPS, vips_used(kernel), kernel->map[MAP_VIPS].entries);
 	FILL(MAP_RINGS, ring_words_used(kernel), kernel->map[MAP_RINGS].entries * 2);
 	FILL(MAP_DEVICES, hash_used(&kernel->map[MAP_DEVICES]), kernel->map[MAP_DEVICES].entries);
 	if (with_flows) {
-		FILL(MAP_FLOWS4, hash_used(&kernel->map[MAP_FLOWS4]),
-		     kernel->map[MAP_FLOWS4].entries);
-		FILL(MAP_FLOWS6, hash_used(&kernel->map[MAP_FLOWS6]),
-		     kernel->map[MAP_FLOWS6].entries);
+		FILL(MAP_FLOWS, ways_used(kernel), kernel->map[MAP_FLOWS].entries * SL_WAYS);
 		FILL(MAP_FRAGMENTS, hash_used(&kernel->map[MAP_FRAGMENTS]),
 		     kernel->map[MAP_FRAGMENTS].entries);
 	}

@@ -18,21 +18,32 @@
  * and says so.
  */
 struct kernel_settings {
-	uint32_t flows;    /* connections per address family */
+	uint32_t flows;    /* connections; their table has room for twice as many */
 	uint32_t services; /* VIP, port, protocol triples in one revision */
 	uint32_t versions;
 	uint32_t endpoints;
 	uint32_t slots; /* of one split: a power of two, 8..65,536 */
 	uint32_t udp_idle_ms;
 	bool redirect; /* false: every packet goes up the stack */
+	bool route_cache; /* false: every packet that is redirected asks for its route */
 	uint64_t seed[2];
 };
 
 #define KERNEL_SETTINGS_DEFAULT                                                                    \
 	{                                                                                          \
 		.flows = 1048576, .services = 16384, .versions = 4096, .endpoints = 65536,         \
-		.slots = SL_SLOTS_DEFAULT, .udp_idle_ms = 30000, .redirect = true                  \
+		.slots = SL_SLOTS_DEFAULT, .udp_idle_ms = 30000, .redirect = true,                 \
+		.route_cache = true                                                                \
 	}
+
+/* What `control` holds when the maps are made, but for the clock. */
+void control_fill(const struct kernel_settings *settings, struct sl_control *ret_control);
+/*
+ * What a door is loaded with, over maps that were made with `made`: a flow table of so many buckets
+ * and a `known` of so many 64-bit words (powers of two).
+ */
+void door_settings(const struct kernel_settings *settings, const struct sl_control *made,
+		   uint32_t buckets, uint32_t known_words, struct sl_settings *ret_settings);
 
 struct kernel;
 
@@ -139,6 +150,16 @@ struct kernel_connection {
 	enum protocol protocol;
 };
 
+/* A connection's entry. */
+struct kernel_flow {
+	uint32_t endpoint, version; /* indices */
+	uint8_t flags;              /* SL_FLOW_* */
+	uint64_t silent_ms;         /* since its last packet, to about two seconds */
+};
+/* -ENOENT when there is none. */
+int kernel_flow(const struct kernel *kernel, const struct kernel_connection *connection,
+		struct kernel_flow *ret_flow);
+
 /*
  * What the doors would do with a connection's first packet, by the same tables and the same pure
  * code.
@@ -154,8 +175,8 @@ struct kernel_explain {
 	bool spilled;
 	uint32_t place, ring; /* place in a ring of so many */
 	uint32_t endpoint;
-	bool has_flow; /* a live flow exists: what follows is its */
-	struct sl_flow flow;
+	bool has_flow; /* a live flow exists */
+	struct kernel_flow flow;
 };
 int kernel_explain(const struct kernel *kernel, const struct kernel_connection *connection,
 		   struct kernel_explain *ret_explain);
@@ -172,6 +193,43 @@ int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, u
  */
 #define KERNEL_TCP_IDLE_S (24 * 3600)
 int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s);
+
+/* --- routes --- */
+
+/*
+ * The doors remember the kernel's answer to where a packet goes (sl_exit): for a second, by
+ * destination and incoming device, and only while routing looks at nothing else. kernel_create
+ * looks whether that is so; a process that lives follows the kernel's news, looks again when they
+ * ask for it, and makes the doors forget at once what may have changed. Only the agent does so:
+ * these need no lock.
+ *
+ * While nobody follows, what the last look found stays in force. A neighbour, route, address or
+ * interface that changes is then obeyed within a second, as an answer lives no longer and is never
+ * prolonged. But when routing begins to look at more (a rule by source or mark, a route of several
+ * next hops), each answer is right for the packet that asked for it, and for a second every other
+ * packet to that destination by that device goes the same way: the rule may be broken, second after
+ * second, until the next start looks. When routing looks at less again, the doors only stay slower.
+ */
+
+/*
+ * Looks at rules, next hops and routes, tells the doors, and has them forget. A node whose start
+ * asked for no memory is left so. False when it could not be found out, which stops the memory.
+ */
+bool kernel_routes_look(struct kernel *kernel);
+/* Why the doors remember no routes, in words; NULL when they do. */
+const char *kernel_routes_off(const struct kernel *kernel);
+
+struct kernel_routes;
+/* A socket that hears of everything that may change an answer; looking comes after. 0 or -errno. */
+int kernel_routes_open(struct kernel_routes **ret_routes);
+void kernel_routes_close(struct kernel_routes *routes);
+/* Readable when there is news. */
+int kernel_routes_fd(const struct kernel_routes *routes);
+/*
+ * Takes news off the socket and has the doors forget; what stops routing by destination alone stops
+ * the memory at once. True when kernel_routes_look should be called: soon, but once for many news.
+ */
+bool kernel_routes_news(struct kernel *kernel, struct kernel_routes *routes);
 
 /* --- devices --- */
 

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 
 #define BPF_ROOT "/sys/fs/bpf"
 
@@ -59,6 +60,20 @@ static uint32_t at_least(uint64_t wanted, uint32_t least)
 	return wanted > UINT32_MAX ? UINT32_MAX : wanted > least ? wanted : least;
 }
 
+static uint32_t at_most(uint32_t wanted, uint32_t most)
+{
+	return wanted < most ? wanted : most;
+}
+
+static uint32_t power_of_two(uint32_t least)
+{
+	uint32_t size = 1;
+
+	while (size < least && size < 1u << 31)
+		size *= 2;
+	return size;
+}
+
 static uint32_t map_entries(const struct kernel_settings *settings, enum map_id id)
 {
 	uint64_t groups = settings->slots / SL_SLOTS_PER_GROUP;
@@ -80,9 +95,14 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 		return at_least((uint64_t)settings->versions * 256, 65536);
 	case MAP_ENDPOINTS:
 		return settings->endpoints;
-	case MAP_FLOWS4:
-	case MAP_FLOWS6: /* two entries a connection */
-		return at_least((uint64_t)settings->flows * 2, 128);
+	case MAP_VIPS: /* of the hot revisions together */
+		return at_most(at_least(settings->services * 2ull, 1024), SL_VIPS_MAX);
+	case MAP_KNOWN: /* 4 bits for each that there may be, so that few others share one */
+		return power_of_two((map_entries(settings, MAP_VIPS) + settings->endpoints) / 16);
+	case MAP_FLOWS: /* two ways a connection, and half of the table stays free */
+		return power_of_two(at_least(settings->flows / (SL_WAYS / 4), 64));
+	case MAP_SPILLED:
+		return map_entries(settings, MAP_FLOWS) / 64;
 	default:
 		return 0; /* as bpf/maps.h says */
 	}
@@ -102,6 +122,9 @@ const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t *re
 		return "--services";
 	case MAP_MEMBERS:
 		*ret_value = wanted / 16;
+		return "--services";
+	case MAP_VIPS:
+		*ret_value = wanted / 2;
 		return "--services";
 	case MAP_RINGS:
 		*ret_value = wanted / 256;
@@ -123,17 +146,6 @@ static uint32_t map_pinned_entries(const char *path)
 	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.max_entries : 0;
 }
 
-/*
- * The kernel adds a flag of its own to a device map, and libbpf would then not know its own map
- * again: this one is handed over by hand.
- */
-static int map_reuse(struct bpf_map *map, const char *path)
-{
-	_cleanup_close_ int fd = bpf_obj_get(path);
-
-	return fd < 0 ? -errno : bpf_map__reuse_fd(map, fd);
-}
-
 static int map_prepare(const char *pin_dir, const struct kernel_settings *settings, enum map_id id,
 		       struct bpf_map *map, struct diags *diags)
 {
@@ -149,8 +161,6 @@ static int map_prepare(const char *pin_dir, const struct kernel_settings *settin
 			 "stays at %u entries (%u were asked for): sluiced --detach first to "
 			 "change it",
 			 pinned, wanted);
-	if (pinned && id == MAP_TXDEVS)
-		return map_reuse(map, path);
 	if (pinned || wanted)
 		err = bpf_map__set_max_entries(map, pinned ? pinned : wanted);
 	return err ? err : bpf_map__set_pin_path(map, path);
@@ -195,10 +205,37 @@ static int program_pin(const char *pin_dir, const char *name, const struct bpf_p
 	return rename(aside, path) ? -errno : 0;
 }
 
-static void settings_fill(const struct kernel_settings *settings, struct sl_settings *ret_settings)
+/* Of maps that are there already, seed and clock stay: others would lose every flow. */
+static void control_find(const char *pin_dir, const struct kernel_settings *settings,
+			 struct sl_control *ret_control)
 {
-	ret_settings->udp_idle_ns = settings->udp_idle_ms * 1000000ull;
-	ret_settings->redirect = settings->redirect;
+	uint32_t zero = 0;
+	char path[320];
+
+	control_fill(settings, ret_control);
+	if (path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]))
+		return;
+
+	struct sl_control pinned;
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd >= 0 && !bpf_map_lookup_elem(fd, &zero, &pinned) && pinned.abi)
+		*ret_control = pinned;
+}
+
+static uint32_t object_entries(const struct bpf_object *object, const char *name)
+{
+	return bpf_map__max_entries(bpf_object__find_map_by_name(object, name));
+}
+
+static void settings_fill(const char *pin_dir, const struct bpf_object *object,
+			  const struct kernel_settings *settings, struct sl_settings *ret_settings)
+{
+	struct sl_control made;
+
+	control_find(pin_dir, settings, &made);
+	door_settings(settings, &made, object_entries(object, "sl_flows"),
+		      object_entries(object, "sl_known"), ret_settings);
 }
 
 static void cleanup_tc_p(struct sluice_tc **skeleton)
@@ -213,19 +250,41 @@ static void cleanup_xdp_p(struct sluice_xdp **skeleton)
 		sluice_xdp__destroy(*skeleton);
 }
 
-static int tc_load(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags)
+/*
+ * The doors' clock against this process's: read by running a program once. A run takes less than a
+ * tick.
+ */
+static int clock_read(int program, uint32_t *ret_offset)
+{
+	char frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+	struct timespec now;
+
+	if (bpf_prog_test_run_opts(program, &opts))
+		return -errno;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*ret_offset = opts.retval -
+		      (uint32_t)((now.tv_sec * 1000000000ull + now.tv_nsec) / clock_tick_ns());
+	return 0;
+}
+
+static int tc_load(const char *pin_dir, const struct kernel_settings *settings,
+		   struct diags *diags, uint32_t *ret_clock)
 {
 	__attribute__((cleanup(cleanup_tc_p))) struct sluice_tc *skeleton = sluice_tc__open();
-	struct sl_settings chosen = {};
 	int err;
 
 	if (!skeleton)
 		return -errno;
-	settings_fill(settings, &chosen);
-	memcpy((void *)&skeleton->rodata->settings, &chosen, sizeof(chosen));
 	err = maps_prepare(skeleton->obj, pin_dir, settings, diags);
-	if (!err)
+	if (!err) {
+		settings_fill(pin_dir, skeleton->obj, settings,
+			      (struct sl_settings *)&skeleton->rodata->settings);
 		err = sluice_tc__load(skeleton);
+	}
+	if (!err)
+		err = clock_read(bpf_program__fd(skeleton->progs.sl_clock), ret_clock);
 	if (!err)
 		err = program_pin(pin_dir, "prog_tc_in", skeleton->progs.sl_tc_in);
 	return err ? err : program_pin(pin_dir, "prog_tc_out", skeleton->progs.sl_tc_out);
@@ -234,27 +293,27 @@ static int tc_load(const char *pin_dir, const struct kernel_settings *settings, 
 static int xdp_load(const char *pin_dir, const struct kernel_settings *settings)
 {
 	__attribute__((cleanup(cleanup_xdp_p))) struct sluice_xdp *skeleton = sluice_xdp__open();
-	struct sl_settings chosen = {};
 	int err;
 
 	if (!skeleton)
 		return -errno;
-	settings_fill(settings, &chosen);
-	memcpy((void *)&skeleton->rodata->settings, &chosen, sizeof(chosen));
 	err = maps_prepare(skeleton->obj, pin_dir, settings, NULL);
-	if (!err)
+	if (!err) {
+		settings_fill(pin_dir, skeleton->obj, settings,
+			      (struct sl_settings *)&skeleton->rodata->settings);
 		err = sluice_xdp__load(skeleton);
+	}
 	return err ? err : program_pin(pin_dir, "prog_xdp", skeleton->progs.sl_xdp);
 }
 
 static int doors_load(const char *pin_dir, const struct kernel_settings *settings,
-		      struct diags *diags)
+		      struct diags *diags, uint32_t *ret_clock)
 {
 	libbpf_print_fn_t before = libbpf_set_print(refusal_keep);
 	int err;
 
 	refusal_forget();
-	err = tc_load(pin_dir, settings, diags);
+	err = tc_load(pin_dir, settings, diags, ret_clock);
 	if (!err)
 		err = xdp_load(pin_dir, settings);
 	libbpf_set_print(before);
@@ -267,9 +326,10 @@ static int doors_load(const char *pin_dir, const struct kernel_settings *setting
  * New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
  * for none.
  */
-static int control_make(const char *pin_dir, const struct kernel_settings *settings)
+static int control_make(const char *pin_dir, const struct kernel_settings *settings,
+			uint32_t clock)
 {
-	struct sl_control control = { .abi = SL_ABI, .slots = settings->slots };
+	struct sl_control control;
 	uint32_t zero = 0;
 	char path[320];
 	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
@@ -279,7 +339,8 @@ static int control_make(const char *pin_dir, const struct kernel_settings *setti
 
 	_cleanup_close_ int fd = bpf_obj_get(path);
 
-	memcpy(control.seed, settings->seed, sizeof(control.seed));
+	control_fill(settings, &control);
+	control.tick_offset = clock;
 	return fd < 0 || bpf_map_update_elem(fd, &zero, &control, BPF_ANY) ? -errno : 0;
 }
 
@@ -308,11 +369,11 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 
 	if (slots >= SL_SLOTS_PER_GROUP && slots <= 65536 && !(slots & (slots - 1)) &&
 	    settings->flows && settings->services && settings->versions && settings->endpoints &&
-	    settings->endpoints <= 1u << 24 && settings->versions <= 1u << 20)
+	    settings->endpoints <= SL_ENDPOINTS_MAX && settings->flows <= 1u << 28 && settings->versions <= 1u << 20)
 		return 0;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "sizes must be at least 1 (endpoints at most 16777216, versions 1048576), and "
-		 "slots a power of two from 8 to 65536; found %u",
+		 "sizes must be at least 1 (flows at most 268435456, endpoints 4194302, versions "
+		 "1048576), and slots a power of two from 8 to 65536; found %u",
 		 slots);
 	return -EINVAL;
 }
@@ -361,7 +422,7 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 		  struct kernel **ret_kernel)
 {
 	struct kernel *kernel;
-	uint32_t abi = 0;
+	uint32_t abi = 0, clock = 0;
 	bool is_new;
 	int err = settings_check(settings, diags);
 
@@ -386,11 +447,11 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 	}
 	err = is_new ? leftovers_clear(pin_dir, diags) : 0;
 	if (!err)
-		err = doors_load(pin_dir, settings, diags);
+		err = doors_load(pin_dir, settings, diags, &clock);
 	if (err)
 		return err;
 	if (is_new)
-		err = control_make(pin_dir, settings);
+		err = control_make(pin_dir, settings, clock);
 	if (!err)
 		err = kernel_open(pin_dir, &kernel);
 	if (err) {
@@ -399,6 +460,7 @@ int kernel_create(const char *pin_dir, const struct kernel_settings *settings, s
 		return err;
 	}
 	control_update(kernel, settings, diags);
+	exits_begin(kernel, settings->route_cache);
 	*ret_kernel = kernel;
 	return 0;
 }

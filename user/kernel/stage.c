@@ -26,11 +26,6 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 		 (unsigned long long)hash);
 }
 
-struct usage {
-	struct stage *stage;
-	int err;
-};
-
 static int table_add(struct stage *stage, uint8_t *ordinals, uint32_t base, uint32_t size,
 		     bool is_new)
 {
@@ -95,13 +90,17 @@ static int stage_arenas(struct stage *stage)
 	return 0;
 }
 
+/* What an endpoint is known by: address, port, version. */
+#define ENDPOINT_KEY_SIZE offsetof(struct sl_endpoint, used)
+
 static int stage_indices(struct stage *stage)
 {
 	struct kernel *kernel = stage->kernel;
 
 	stage->version_index = index_new(stage, 256);
 	stage->endpoint_index = index_new(stage, 1024);
-	if (!stage->version_index || !stage->endpoint_index)
+	stage->vip_index = index_new(stage, 1024);
+	if (!stage->version_index || !stage->endpoint_index || !stage->vip_index)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
 		const struct sl_version *version = kernel_version(kernel, i);
@@ -116,7 +115,14 @@ static int stage_indices(struct stage *stage)
 	for (uint32_t i = 0; i < kernel_endpoint_limit(kernel); i++) {
 		const struct sl_endpoint *endpoint = kernel_endpoint(kernel, i);
 
-		if (endpoint->used && index_put(stage->endpoint_index, endpoint, 18, i))
+		if (endpoint->used &&
+		    index_put(stage->endpoint_index, endpoint, ENDPOINT_KEY_SIZE, i))
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++) {
+		const struct sl_vip *vip = MAPPED(kernel, MAP_VIPS, struct sl_vip) + i;
+
+		if (vip->used && index_put(stage->vip_index, vip, sizeof(*vip), i))
 			return -ENOMEM;
 	}
 	return 0;
@@ -215,7 +221,7 @@ static int endpoint_keep(struct stage *stage, const struct sl_endpoint *endpoint
  * sweep.
  */
 static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoint,
-			 uint32_t *ret_index)
+			 uint32_t version, uint32_t *ret_index)
 {
 	const struct sl_endpoint *table = MAPPED(stage->kernel, MAP_ENDPOINTS, struct sl_endpoint);
 	uint32_t limit = kernel_endpoint_limit(stage->kernel);
@@ -225,8 +231,9 @@ static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoi
 		return -ENOMEM;
 	addr_to_words(&endpoint->addr, fresh->addr);
 	fresh->port = htons(endpoint->port);
+	fresh->version = version;
 	fresh->used = 1;
-	if (!index_find(stage->endpoint_index, fresh, 18, ret_index)) {
+	if (!index_find(stage->endpoint_index, fresh, ENDPOINT_KEY_SIZE, ret_index)) {
 		talloc_free(fresh);
 		return 0;
 	}
@@ -238,7 +245,7 @@ static int endpoint_take(struct stage *stage, const struct plan_endpoint *endpoi
 
 	if (endpoint_keep(stage, fresh, *ret_index))
 		return -ENOMEM;
-	return index_put(stage->endpoint_index, fresh, 18, *ret_index);
+	return index_put(stage->endpoint_index, fresh, ENDPOINT_KEY_SIZE, *ret_index);
 }
 
 static bool ring_is(const struct kernel *kernel, uint64_t ring, const uint32_t *words,
@@ -292,7 +299,7 @@ static int version_members(struct stage *stage, size_t at)
 		members[i] = (struct ring_member){ .addr = endpoint->addr,
 						   .port = endpoint->port,
 						   .weight = endpoint->weight };
-		err = endpoint_take(stage, endpoint, &members[i].value);
+		err = endpoint_take(stage, endpoint, stage->version_at[at], &members[i].value);
 	}
 	return err ? err : ring_take(stage, at, members, version->endpoint_count);
 }
@@ -316,6 +323,14 @@ static void endpoints_write(struct stage *stage)
 
 	for (size_t i = 0; i < stage->new_endpoint_count; i++)
 		endpoints[stage->new_endpoints[i].index] = stage->new_endpoints[i].value;
+	/* Before a ring names them. Those that were there too: a bit may have been lost. */
+	for (size_t i = 0; i < stage->plan->version_count; i++) {
+		const struct plan_version *version = &stage->plan->versions[i];
+
+		for (size_t j = 0; j < version->endpoint_count; j++)
+			known_add(stage->kernel, &version->endpoints[j].addr,
+				  version->endpoints[j].port);
+	}
 }
 
 /*
@@ -361,6 +376,53 @@ int stage_write_members(struct stage *stage)
 	}
 	control_of(stage->kernel)->ring_cursor = stage->rings.cursor;
 	return is_next ? kernel_grace() : 0;
+}
+
+/* --- VIPs --- */
+
+int stage_vip(struct stage *stage, const struct plan_service *service, uint32_t *ret_index)
+{
+	const struct sl_vip *table = MAPPED(stage->kernel, MAP_VIPS, struct sl_vip);
+	uint32_t limit = stage->kernel->map[MAP_VIPS].entries;
+	size_t count = stage->new_vip_count;
+	struct sl_vip *fresh = talloc_zero(stage, struct sl_vip);
+
+	if (!fresh)
+		return -ENOMEM;
+	addr_to_words(&service->vip, fresh->addr);
+	fresh->port = htons(service->port);
+	fresh->protocol = service->protocol;
+	fresh->used = 1;
+	if (!index_find(stage->vip_index, fresh, sizeof(*fresh), ret_index)) {
+		talloc_free(fresh);
+		return 0;
+	}
+	while (stage->next_vip < limit && table[stage->next_vip].used)
+		stage->next_vip++;
+	if (stage->next_vip == limit)
+		return stage_full(stage, MAP_VIPS);
+	if (!(count & (count - 1))) {
+		struct stage_vip *list = talloc_realloc(stage, stage->new_vips, struct stage_vip,
+							count ? count * 2 : 1);
+
+		if (!list)
+			return -ENOMEM;
+		stage->new_vips = list;
+	}
+	*ret_index = stage->next_vip++;
+	stage->new_vips[stage->new_vip_count++] = (struct stage_vip){ *ret_index, *fresh };
+	return index_put(stage->vip_index, fresh, sizeof(*fresh), *ret_index);
+}
+
+void stage_write_vips(struct stage *stage)
+{
+	struct sl_vip *vips = MAPPED(stage->kernel, MAP_VIPS, struct sl_vip);
+
+	for (size_t i = 0; i < stage->new_vip_count; i++)
+		vips[stage->new_vips[i].index] = stage->new_vips[i].value;
+	for (size_t i = 0; i < stage->plan->service_count; i++)
+		known_add(stage->kernel, &stage->plan->services[i].vip,
+			  stage->plan->services[i].port);
 }
 
 /* --- splits --- */

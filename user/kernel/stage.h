@@ -17,6 +17,11 @@ struct stage_endpoint {
 	struct sl_endpoint value;
 };
 
+struct stage_vip {
+	uint32_t index;
+	struct sl_vip value;
+};
+
 struct stage {
 	struct kernel *kernel;
 	const struct plan *plan;
@@ -25,16 +30,19 @@ struct stage {
 	struct stage_table *tables; /* every distinct table, of hot revisions and new */
 	size_t table_count;
 	struct index *version_index;     /* packed key -> index */
-	struct index *endpoint_index;    /* address and port -> index */
+	struct index *endpoint_index;    /* address, port and version -> index */
+	struct index *vip_index;         /* address, port and protocol -> index */
 	struct sl_version *new_versions; /* by index; key[0] 0: as it is in the kernel */
 	struct stage_endpoint *new_endpoints;
 	size_t new_endpoint_count;
+	struct stage_vip *new_vips;
+	size_t new_vip_count;
 	uint32_t *version_at;    /* plan version -> kernel index */
 	uint64_t *ring_at;       /* plan version -> packed ring */
 	uint32_t **ring_words;   /* plan version -> words to write, NULL: the ring stays */
 	struct sl_split *splits; /* plan split -> kernel split */
 	uint32_t **members_of;   /* plan split -> its members, for writing */
-	uint32_t next_version, next_endpoint;
+	uint32_t next_version, next_endpoint, next_vip;
 	bool has_orphans; /* services of no revision: whoever wrote or removed them was killed */
 };
 
@@ -53,6 +61,10 @@ int stage_members(struct stage *stage, bool known_only);
 int stage_full(const struct stage *stage, enum map_id id);
 /* Split tables. */
 int stage_splits(struct stage *stage);
+/* The index of a service's VIP, port and protocol; finds room for it. */
+int stage_vip(struct stage *stage, const struct plan_service *service, uint32_t *ret_index);
+/* Writes VIPs: before any service that names them. */
+void stage_write_vips(struct stage *stage);
 /* Writes endpoints and rings, then the one store a version. */
 int stage_write_members(struct stage *stage);
 int stage_write_splits(struct stage *stage);

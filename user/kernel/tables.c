@@ -180,8 +180,12 @@ static int service_stage(struct stage *stage, const struct plan_service *service
 			 struct sl_service *ret_service)
 {
 	uint32_t count = service_sources(service);
+	int err;
 
 	*ret_service = (struct sl_service){ .rule_count = count };
+	err = stage_vip(stage, service, &ret_service->vip);
+	if (err)
+		return err;
 	if (count < service->rule_count)
 		ret_service->otherwise = stage->splits[service->rules[count].split];
 	else
@@ -339,6 +343,7 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	 * From here on the kernel changes, beside what is active: tables, then the keys that lead
 	 * to them, then the entry.
 	 */
+	stage_write_vips(stage);
 	err = stage_write_members(stage);
 	if (!err)
 		err = stage_write_splits(stage);
