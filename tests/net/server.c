@@ -82,10 +82,12 @@ static void client_free(struct client *client)
 /* False when the connection is over. */
 static bool client_send(struct client *client)
 {
-	while (client->to_send > 1) {
+	while (client->to_send) {
+		bool is_last = client->to_send == 1;
 		size_t size =
 			client->to_send - 1 < sizeof(filler) ? client->to_send - 1 : sizeof(filler);
-		ssize_t sent = send(client->fd, filler, size, MSG_NOSIGNAL);
+		ssize_t sent = send(client->fd, is_last ? "\n" : filler, is_last ? 1 : size,
+				    MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EAGAIN) {
 			watch(client, EPOLLOUT);
@@ -95,9 +97,6 @@ static bool client_send(struct client *client)
 			return false;
 		client->to_send -= sent;
 	}
-	if (client->to_send && send(client->fd, "\n", 1, MSG_NOSIGNAL) != 1)
-		return false;
-	client->to_send = 0;
 	watch(client, EPOLLIN);
 	return !client->ends;
 }
