@@ -86,8 +86,8 @@ static bool client_send(struct client *client)
 		bool is_last = client->to_send == 1;
 		size_t size =
 			client->to_send - 1 < sizeof(filler) ? client->to_send - 1 : sizeof(filler);
-		ssize_t sent = send(client->fd, is_last ? "\n" : filler, is_last ? 1 : size,
-				    MSG_NOSIGNAL);
+		ssize_t sent =
+			send(client->fd, is_last ? "\n" : filler, is_last ? 1 : size, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EAGAIN) {
 			watch(client, EPOLLOUT);
