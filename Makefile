@@ -230,6 +230,15 @@ fuzz-tools: $(FUZZERS)
 fuzz: fuzz-tools
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/test_fuzz.sh
 
+# --- soak: half an hour of everything at once; root. ARGS=xdp for the other door, SOAK_SECONDS and so on: --help ---
+$(B)/tests/soak/%: tests/soak/%.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -lbpf
+.PHONY: soak
+soak: all net-tools $(B)/tests/soak/flood
+	$(Q)BUILD=$(abspath $(B)) tests/soak/soak.sh $(ARGS)
+
 # --- benchmarks; root ---
 # What one packet costs, by BPF_PROG_RUN. ARGS='-n 7 -r 1000000 -p xdp/' chooses rounds, packets, rows.
 $(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard tests/bench/*.h) bpf/abi.h
