@@ -204,6 +204,9 @@ ip -n "$W-node" route add 10.128.0.0/9 via 10.77.1.2
 segments_off
 agent_start --flows $((flows * 2 > 65536 ? flows * 2 : 65536)) || die "the agent comes up"
 config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
+# XDP leaves to tc what goes to a neighbour that the node does not know yet.
+ask open --to "$vip4" --port 80 --count 200
+is "connections before the load" 200 "$(field ok)" || die "connections before the load"
 sleep 1
 seen_first=$(seen) verdicts_first=$(verdicts)
 load_start
