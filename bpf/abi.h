@@ -233,7 +233,7 @@ struct sl_vip {
 /* devices: hash by interface index; what the doors may assume of an interface. */
 #define SL_DEVICE_ATTACHED (1u << 0)   /* its packets pass a door of ours coming in */
 #define SL_DEVICE_XDP_TARGET (1u << 1) /* XDP may send out of it */
-#define SL_DEVICE_PEER (1u << 8) /* tc may hand packets to its peer in another namespace */
+#define SL_DEVICE_PEER (1u << 8)       /* tc may hand packets to its peer in another namespace */
 #define SL_DEVICE_TCX (1u << 2)        /* how it is attached: for the user half alone */
 #define SL_DEVICE_CLSACT (1u << 3)
 #define SL_DEVICE_XDP_NATIVE (1u << 4)
@@ -281,7 +281,7 @@ struct sl_bucket {
 #define SL_ENDPOINTS_MAX ((1u << 22) - 2) /* so many bits has a way for an endpoint, */
 #define SL_VIPS_MAX (1u << 18)            /* and for a VIP */
 
-#define SL_FLOW_REPLY (1u << 0) /* the endpoint-to-client way */
+#define SL_FLOW_REPLY (1u << 0)    /* the endpoint-to-client way */
 #define SL_FLOW_REDIRECT (1u << 1) /* both ways go straight to a device; else up the stack */
 #define SL_FLOW_ANSWERED (1u << 2) /* SYN-ACK seen, or a UDP reply; on both ways */
 #define SL_FLOW_FIN_IN (1u << 3)   /* client said FIN */

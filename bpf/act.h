@@ -123,9 +123,8 @@ static __always_inline int target_find(const struct pkt *pkt, __u64 word, int is
 }
 
 /* Which way a rewritten packet goes; notes of a new flow that it is straight. */
-static __always_inline int way_find(door_ctx *ctx, const struct pkt *pkt,
-				    struct decision *decision, __u32 door,
-				    const struct target *to, struct exit *ret_exit)
+static __always_inline int way_find(door_ctx *ctx, const struct pkt *pkt, struct decision *decision,
+				    __u32 door, const struct target *to, struct exit *ret_exit)
 {
 	int is_dst = decision->action == ACT_TO_ENDPOINT, way;
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "classify.h"
+#include "place.h"
 
 /*
  * Adds flags to the tag's way, if it is of the same connection as `word`: the other half of one may
@@ -164,7 +165,8 @@ static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word)
 	__u64 tag = flow_tag_reply(pkt, way_endpoint(word));
 	struct hit hit = {};
 
-	if (flow_hit(tag, flow_home(pkt, 0), &hit) && hit.word & SL_FLOW_REPLY && way_vip(hit.word) == way_vip(word))
+	if (flow_hit(tag, flow_home(pkt, 0), &hit) && hit.word & SL_FLOW_REPLY &&
+	    way_vip(hit.word) == way_vip(word))
 		flow_drop(hit.way, tag);
 }
 

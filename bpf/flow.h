@@ -13,13 +13,6 @@
 #include "stats.h"
 
 #define HALF (SL_WAYS / 2) /* ways in a cache line */
-#define FLOW_PUT_TRIES 3
-#define WORTH_OWN 1u           /* 0: empty */
-#define WORTH_OVER (1u << 16) /* plus how recent */
-#define WORTH_LIVE (2u << 16)
-#define WORTH_ONE_WAY (3u << 16) /* UDP that nobody has to answer: logs, metrics */
-#define WORTH_ANSWERED (4u << 16)
-#define WORTH_TAKEN 0xffffffffu
 
 /* A way as it was found. */
 struct hit {
@@ -40,8 +33,7 @@ static __always_inline __u64 flow_tag(__u8 family, const __u32 *saddr, const __u
 
 static __always_inline __u64 flow_tag_of(const struct pkt *pkt)
 {
-	return flow_tag(pkt->family, pkt->saddr, pkt->daddr, pkt->sport, pkt->dport,
-			pkt->protocol);
+	return flow_tag(pkt->family, pkt->saddr, pkt->daddr, pkt->sport, pkt->dport, pkt->protocol);
 }
 
 /* Without a bit, neither end of the packet is a VIP or endpoint that a revision or flow names. */
@@ -174,119 +166,6 @@ static __always_inline int flow_is_over(__u64 word, __u16 now)
 {
 	return word & SL_FLOW_CLOSED ||
 	       (word & SL_FLOW_UDP && way_age(word, now) > settings.udp_idle_units);
-}
-
-/*
- * Who gives way to a new flow: empty first, then those that have ended, then those that nobody has
- * answered (in a flood, the flood's own; TCP before UDP), then the one that has been silent longest.
- * Less is worse.
- */
-static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
-{
-	__u32 silent = 0xffff - way_age(word, now);
-
-	if (tag == SL_WAY_EMPTY)
-		return 0;
-	if (tag == SL_WAY_TAKEN)
-		return WORTH_TAKEN;
-	if (flow_is_over(word, now))
-		return WORTH_OVER | silent;
-	if (word & SL_FLOW_ANSWERED)
-		return WORTH_ANSWERED | silent;
-	return (word & SL_FLOW_UDP ? WORTH_ONE_WAY : WORTH_LIVE) | silent;
-}
-
-/*
- * The place in a bucket that a tag gets, its own if it has one, and above it what that was worth.
- * Not that of `companion`, the connection's other way, put down a moment ago.
- */
-__noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion, __u16 now)
-{
-	struct sl_bucket *bucket = flow_bucket(home);
-	__u32 least = WORTH_TAKEN, at = 0;
-
-	if (!bucket)
-		return (__u64)WORTH_TAKEN << 32;
-#pragma unroll
-	for (__u32 i = 0; i < SL_WAYS; i++) {
-		__u32 here = (i + (home >> 31 ? HALF : 0)) & (SL_WAYS - 1); /* its own line first */
-		struct sl_way *way = &bucket->way[here];
-		__u64 held = *(volatile __u64 *)&way->tag;
-		__u32 worth = way_worth(held == companion ? SL_WAY_TAKEN : held,
-					*(volatile __u64 *)&way->word, now);
-
-		if (held == tag)
-			return (__u64)WORTH_OWN << 32 | here;
-		if (worth < least)
-			least = worth, at = here;
-	}
-	return (__u64)least << 32 | at;
-}
-
-enum put {
-	PUT_DONE,
-	PUT_EVICTED, /* a live flow lost its way */
-	PUT_FULL,
-	PUT_AGAIN, /* another CPU was faster */
-};
-
-/* Into a place that flow_place gave. */
-__noinline int way_put(__u32 home, __u64 place, __u64 tag, __u64 word)
-{
-	struct sl_bucket *bucket = flow_bucket(home);
-	struct sl_way *way;
-	__u64 held;
-
-	if (!bucket || place >> 32 == WORTH_TAKEN)
-		return PUT_FULL;
-	way = &bucket->way[place & (SL_WAYS - 1)];
-	if (place >> 32 == WORTH_OWN) {
-		*(volatile __u64 *)&way->word = word;
-		return PUT_DONE;
-	}
-	held = *(volatile __u64 *)&way->tag;
-	if (held == SL_WAY_TAKEN ||
-	    __sync_val_compare_and_swap(&way->tag, held, SL_WAY_TAKEN) != held)
-		return PUT_AGAIN;
-	*(volatile __u64 *)&way->word = word;
-	__sync_lock_test_and_set(&way->tag, tag);
-	return place >> 32 >= WORTH_LIVE ? PUT_EVICTED : PUT_DONE;
-}
-
-/*
- * Gives the tag a way, its own if it has one; in the second bucket when the first holds live
- * connections alone and the second does not. Returns an enum put. Global, so that the verifier
- * judges it once.
- */
-__noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion)
-{
-	int put = PUT_AGAIN;
-
-	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
-		__u64 place = flow_place(home, tag, companion, way_seen(word)), second, *spilled;
-		__u32 bucket = home, worth = place >> 32;
-
-		/* Also with room in the first: a tag in both would come back when one is gone. */
-		if (worth >= WORTH_ONE_WAY || (worth != WORTH_OWN && flow_has_spilled(home))) {
-			second = flow_place(tag, tag, companion, way_seen(word));
-			spilled = spilled_word(home);
-			if (spilled && (second >> 32 == WORTH_OWN ||
-					(worth >= WORTH_ONE_WAY && second >> 32 < worth))) {
-				/* The bit first: no way must be where nobody looks for it. */
-				__sync_fetch_and_or(spilled,
-						    1ull << (home & settings.flow_mask & 63));
-				bucket = tag;
-				place = second;
-			}
-		}
-		put = way_put(bucket, place, tag, word);
-	}
-	return put == PUT_AGAIN ? PUT_FULL : put;
-}
-
-static __always_inline void flow_drop(struct sl_way *way, __u64 tag)
-{
-	__sync_val_compare_and_swap(&way->tag, tag, SL_WAY_EMPTY);
 }
 
 /* --- from one way of a connection to the other --- */

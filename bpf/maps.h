@@ -2,8 +2,8 @@
 /*
  * Every map, once. A map's pin is its name without "sl_", below SL_PIN_DIR. The sizes here are the
  * defaults; the loader sets them from its settings before the maps are made. Only the doors write
- * flows, spilled, opens, exits, fragments, stats and verdicts (the sweep empties ways); all others are written by whoever holds the state folder's
- * lock (agent or CLI).
+ * flows, spilled, opens, exits, fragments, stats and verdicts (the sweep empties ways); all others
+ * are written by whoever holds the state folder's lock (agent or CLI).
  */
 #pragma once
 #include "abi.h"

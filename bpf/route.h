@@ -103,9 +103,9 @@ __noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct targ
 	if (!pkt || !to || !exit)
 		return -1;
 	saddr = trip == TRIP_TO_ENDPOINT ? pkt->saddr : to->addr;
-	daddr = trip == TRIP_TO_ENDPOINT ? to->addr :
-		trip == TRIP_TO_CLIENT	 ? pkt->daddr :
-					   pkt->saddr;
+	daddr = trip == TRIP_TO_ENDPOINT ? to->addr
+		: trip == TRIP_TO_CLIENT ? pkt->daddr
+					 : pkt->saddr;
 	fib.ifindex = exit->ifindex;
 	fib.l4_protocol = pkt->protocol;
 	fib.tot_len = door_length(ctx, pkt);

@@ -10,7 +10,8 @@ struct sl_settings {
 	struct way_keys flow_keys;
 	__u32 flow_mask;      /* buckets of `flows` - 1; a power of two, as are the next */
 	__u32 known_mask;     /* bits of `known` - 1 */
-	__u32 udp_idle_units; /* a UDP flow without a packet for so long has ended; units of `seen` */
+	__u32 udp_idle_units; /* a UDP flow without a packet for so long has ended; units of `seen`
+			       */
 	__u32 seen_shift;     /* ticks to units */
 	__u32 second_ticks;
 	__u8 redirect; /* 0: every rewritten packet goes up the stack */

@@ -72,8 +72,7 @@ static __always_inline long door_l4_csum(struct xdp_md *xdp, __u32 offset, __u32
 static __always_inline void ttl_lower4(struct iphdr *ip, __u32 delta)
 {
 	ip->ttl--;
-	ip->check = csum_apply(ip->check,
-			       csum_delta16(delta, bpf_htons(0x0100), 0));
+	ip->check = csum_apply(ip->check, csum_delta16(delta, bpf_htons(0x0100), 0));
 }
 
 static __always_inline long door_lower_ttl(struct xdp_md *xdp, const struct pkt *pkt)

@@ -25,8 +25,8 @@ struct way_keys {
 WAY_INLINE __u32 way_home(const volatile struct way_keys *keys, __u8 family, const __u32 *addr,
 			  __be16 port, __u8 protocol)
 {
-	__u64 sum = keys->home[0] + (keys->home[1] + addr[0]) *
-					    (keys->home[2] + ((__u32)port << 8 | protocol));
+	__u64 sum = keys->home[0] +
+		    (keys->home[1] + addr[0]) * (keys->home[2] + ((__u32)port << 8 | protocol));
 
 	if (family == 6) {
 		sum += (keys->home[3] + addr[1]) * (keys->home[4] + addr[2]);
@@ -95,8 +95,7 @@ WAY_INLINE __u64 way_tag(const volatile struct way_keys *keys, __u8 family, cons
 WAY_INLINE __u64 way_word(__u32 endpoint, __u32 vip, __u16 seen, __u8 flags)
 {
 	return (__u64)(endpoint + 1) << WAY_ENDPOINT_AT |
-	       (__u64)(vip & WAY_VIP_MASK) << WAY_VIP_AT | (__u64)seen << WAY_SEEN_AT |
-	       flags;
+	       (__u64)(vip & WAY_VIP_MASK) << WAY_VIP_AT | (__u64)seen << WAY_SEEN_AT | flags;
 }
 
 WAY_INLINE __u32 way_endpoint(__u64 word)

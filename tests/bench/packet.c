@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Packet cost: what one packet costs in Sluice's programs and in the floors, in ns of CPU time, by BPF_PROG_RUN. Every
- * round measures every row once, so that a machine that drifts drifts for all; a ratio is taken within a round.
+ * Packet cost: what one packet costs in Sluice's programs and in the floors, in ns of CPU time, by
+ * BPF_PROG_RUN. Every round measures every row once, so that a machine that drifts drifts for all;
+ * a ratio is taken within a round.
  */
 #include "packet_rows.h"
 
@@ -55,9 +56,9 @@ static void run_check(const struct row *row, __u32 target, __u32 code)
 {
 	bool is_xdp = row->door == XDP;
 	__u32 back = is_xdp ? XDP_TX : TC_ACT_REDIRECT, pass = is_xdp ? XDP_PASS : TC_ACT_OK;
-	__u32 wanted = target == T_EMPTY  ? pass :
-		       target < T_SLUICE  ? back :
-					    verdict_code(row->door, row->verdict);
+	__u32 wanted = target == T_EMPTY   ? pass
+		       : target < T_SLUICE ? back
+					   : verdict_code(row->door, row->verdict);
 
 	__u64 missed = target < T_SLUICE ? floors[row->scene]->bss->missed : 0;
 
@@ -97,9 +98,9 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 
 	stream_set(&gen->bss->stream, row->family, row->protocol, direction, row->flows);
 	gen->bss->stream.is_mixed = is_mixed;
-	if (bpf_map_update_elem(bpf_map__fd(row->door == XDP ? gen->maps.xdp_target :
-							       gen->maps.tc_target),
-				&zero, &fd, BPF_ANY))
+	if (bpf_map_update_elem(
+		    bpf_map__fd(row->door == XDP ? gen->maps.xdp_target : gen->maps.tc_target),
+		    &zero, &fd, BPF_ANY))
 		world_die("set the program under test");
 	opts.ctx_in = row->door == XDP ? (void *)&xdp : (void *)&skb;
 	opts.ctx_size_in = row->door == XDP ? sizeof(xdp) : sizeof(skb);
@@ -111,7 +112,8 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 
 /* --- one row --- */
 
-/* Insertions are measured into a full table, where each has to push another out: in a flood it is never otherwise. */
+/* Insertions are measured into a full table, where each has to push another out: in a flood it is
+ * never otherwise. */
 static void table_fill(const struct row *row)
 {
 	static bool is_full[SCENE_COUNT];
@@ -146,8 +148,8 @@ static void flows_warm(const struct row *row, __u32 target, enum direction direc
 }
 
 /*
- * Unmeasured, before each measured run: every flow is in the table and was seen within the second. Replies need their
- * connections opened first.
+ * Unmeasured, before each measured run: every flow is in the table and was seen within the second.
+ * Replies need their connections opened first.
  */
 static void row_warm(const struct row *row, __u32 round)
 {
@@ -253,14 +255,17 @@ static struct spread spread_of(const double *values)
 
 	memcpy(sorted, values, n * sizeof(*values));
 	qsort(sorted, n, sizeof(*sorted), compare);
-	return (struct spread){ (sorted[(n - 1) / 2] + sorted[n / 2]) / 2, sorted[0], sorted[n - 1] };
+	return (struct spread){ (sorted[(n - 1) / 2] + sorted[n / 2]) / 2, sorted[0],
+				sorted[n - 1] };
 }
 
 /* --- telling --- */
 
 static const char *scene_title(enum scene scene)
 {
-	return scene < SCENE_STACK ? "floors" : scene < SCENE_REDIRECT ? "up the stack" : "redirect";
+	return scene < SCENE_STACK      ? "floors"
+	       : scene < SCENE_REDIRECT ? "up the stack"
+					: "redirect";
 }
 
 static void row_print(const struct row *row, const struct result *result)
@@ -274,7 +279,8 @@ static void row_print(const struct row *row, const struct result *result)
 	if (row->wanted > 0)
 		printf(" <= %.2f %s", row->wanted,
 		       spread_of(result->ratio).median <= row->wanted ? "held" : "MISSED");
-	printf("%s\n", is_empty ? "  (gross: generator, tail call and test run; taken off below)" : "");
+	printf("%s\n",
+	       is_empty ? "  (gross: generator, tail call and test run; taken off below)" : "");
 }
 
 static void table_print(void)
@@ -290,8 +296,8 @@ static void table_print(void)
 			continue;
 		if (strcmp(title, scene_title(rows[i].scene)) || rows[i].target == T_EMPTY) {
 			title = scene_title(rows[i].scene);
-			snprintf(here, sizeof(here), "%s, %s",
-				 rows[i].door == XDP ? "XDP" : "tc", title);
+			snprintf(here, sizeof(here), "%s, %s", rows[i].door == XDP ? "XDP" : "tc",
+				 title);
 			printf("\n%s\n", here);
 		}
 		row_print(&rows[i], &results[i]);
@@ -322,11 +328,11 @@ static json_t *json_row(const struct row *row, const struct result *result)
 	if (row->verdict != RETURNS)
 		json_object_set_new(json, "verdict", json_string(counter_names[row->verdict]));
 	if (row->against)
-		json_object_set_new(json, "ratio",
-				    json_pack("{s:s, s:o, s:o}", "against", row->against, "times",
-					      json_spread(result->ratio), "wanted",
-					      row->wanted > 0 ? json_real(row->wanted) :
-								json_null()));
+		json_object_set_new(
+			json, "ratio",
+			json_pack("{s:s, s:o, s:o}", "against", row->against, "times",
+				  json_spread(result->ratio), "wanted",
+				  row->wanted > 0 ? json_real(row->wanted) : json_null()));
 	return json;
 }
 
@@ -365,8 +371,8 @@ static json_t *json_machine(void)
 	uname(&kernel);
 	getloadavg(&load, 1);
 	return json_pack("{s:s, s:i, s:f, s:s, s:s, s:s, s:s, s:s, s:s}", "cpu", cpu, "cores",
-			 (int)sysconf(_SC_NPROCESSORS_ONLN), "load", load, "spectre_v2", retpolines, "kernel",
-			 kernel.release, "architecture", kernel.machine, "compiler",
+			 (int)sysconf(_SC_NPROCESSORS_ONLN), "load", load, "spectre_v2", retpolines,
+			 "kernel", kernel.release, "architecture", kernel.machine, "compiler",
 			 getenv("BENCH_COMPILER") ?: "unknown", "source",
 			 getenv("BENCH_SOURCE") ?: "unknown", "date", date);
 }
@@ -386,7 +392,8 @@ static void json_write(void)
 	json_decref(json);
 }
 
-/* Per-CPU tables and the generator's counter want one CPU; the last has the fewest interrupts as a rule. */
+/* Per-CPU tables and the generator's counter want one CPU; the last has the fewest interrupts as a
+ * rule. */
 static void pin_cpu(void)
 {
 	cpu_set_t set;
@@ -416,8 +423,10 @@ static void options_parse(int argc, char **argv)
 			exit(2);
 	}
 	if (!options.rounds || options.rounds > ROUNDS_MAX || !options.repeat) {
-		fprintf(stderr, "packet [-n ROUNDS, 1..%d] [-r PACKETS] [-p ROWS' PREFIX] "
-				"[-w SECONDS BETWEEN ROUNDS] [-o JSON FILE]\n", ROUNDS_MAX);
+		fprintf(stderr,
+			"packet [-n ROUNDS, 1..%d] [-r PACKETS] [-p ROWS' PREFIX] "
+			"[-w SECONDS BETWEEN ROUNDS] [-o JSON FILE]\n",
+			ROUNDS_MAX);
 		exit(2);
 	}
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The floors: the least that any program of a kind can do. Parse and send back is what every one must; a look-up of the
- * service and one of the flow are what a stateful one is expected to; an insertion is what a new flow is expected to cost.
- * The flow tables are LRU hashes from 5-tuple to 16 bytes, with an entry for each connection that Sluice's own is made
- * for. Nothing is rewritten but the MAC addresses, nothing is counted.
+ * The floors: the least that any program of a kind can do. Parse and send back is what every one
+ * must; a look-up of the service and one of the flow are what a stateful one is expected to; an
+ * insertion is what a new flow is expected to cost. The flow tables are LRU hashes from 5-tuple to
+ * 16 bytes, with an entry for each connection that Sluice's own is made for. Nothing is rewritten
+ * but the MAC addresses, nothing is counted.
  */
 #include "bpf/abi.h"
 
@@ -47,7 +48,8 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-/* A table of its own for the insertions, which is always full: they must not push out what `flows` has to find. */
+/* A table of its own for the insertions, which is always full: they must not push out what `flows`
+ * has to find. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
@@ -110,8 +112,7 @@ static __always_inline int floor_run(void *data, void *data_end, int steps)
 
 	if (parse(data, data_end, &tuple) || (steps & STEP_SERVICE && !service_of(&tuple)) ||
 	    (steps & STEP_FLOW && !bpf_map_lookup_elem(&flows, &tuple)) ||
-	    (steps & STEP_INSERT &&
-	     bpf_map_update_elem(&fresh_flows, &tuple, &flow, BPF_ANY)) ||
+	    (steps & STEP_INSERT && bpf_map_update_elem(&fresh_flows, &tuple, &flow, BPF_ANY)) ||
 	    (steps & STEP_FILL && bpf_map_update_elem(&flows, &tuple, &flow, BPF_ANY))) {
 		__sync_fetch_and_add(&missed, 1);
 		return -1;
@@ -120,20 +121,20 @@ static __always_inline int floor_run(void *data, void *data_end, int steps)
 	return 0;
 }
 
-#define FLOOR(name, steps)                                                                    \
-	SEC("xdp")                                                                            \
-	int name##_xdp(struct xdp_md *xdp)                                                    \
-	{                                                                                     \
-		return floor_run((void *)(long)xdp->data, (void *)(long)xdp->data_end, steps) ? \
-			       XDP_DROP :                                                     \
-			       XDP_TX;                                                        \
-	}                                                                                     \
-	SEC("tc")                                                                             \
-	int name##_tc(struct __sk_buff *skb)                                                  \
-	{                                                                                     \
-		return floor_run((void *)(long)skb->data, (void *)(long)skb->data_end, steps) ? \
-			       TC_ACT_SHOT :                                                  \
-			       bpf_redirect(skb->ifindex, 0);                                 \
+#define FLOOR(name, steps)                                                                         \
+	SEC("xdp")                                                                                 \
+	int name##_xdp(struct xdp_md *xdp)                                                         \
+	{                                                                                          \
+		return floor_run((void *)(long)xdp->data, (void *)(long)xdp->data_end, steps)      \
+			       ? XDP_DROP                                                          \
+			       : XDP_TX;                                                           \
+	}                                                                                          \
+	SEC("tc")                                                                                  \
+	int name##_tc(struct __sk_buff *skb)                                                       \
+	{                                                                                          \
+		return floor_run((void *)(long)skb->data, (void *)(long)skb->data_end, steps)      \
+			       ? TC_ACT_SHOT                                                       \
+			       : bpf_redirect(skb->ifindex, 0);                                    \
 	}
 
 FLOOR(send, 0)

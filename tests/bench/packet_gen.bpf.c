@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The generator: BPF_PROG_RUN repeats a program over one buffer, so a program that rewrites would see its own output the
- * second time. This one restores the headers, gives the packet a flow of its own, and tail-calls the program under test.
- * It has no branch that depends on the stream, so that its cost is the same for all and can be taken off.
+ * The generator: BPF_PROG_RUN repeats a program over one buffer, so a program that rewrites would
+ * see its own output the second time. This one restores the headers, gives the packet a flow of its
+ * own, and tail-calls the program under test. It has no branch that depends on the stream, so that
+ * its cost is the same for all and can be taken off.
  */
 #include "packet.h"
 
@@ -21,7 +22,8 @@ struct {
 	__type(value, __u32);
 } made SEC(".maps");
 
-/* The program under test; an array for each program type, because the kernel allows one type in an array. */
+/* The program under test; an array for each program type, because the kernel allows one type in an
+ * array. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
@@ -36,7 +38,8 @@ struct {
 	__type(value, __u32);
 } tc_target SEC(".maps");
 
-/* MurmurHash3's finalizer: one to one on 32 bits, so no flow is met twice before all were, and no prefetcher follows. */
+/* MurmurHash3's finalizer: one to one on 32 bits, so no flow is met twice before all were, and no
+ * prefetcher follows. */
 static __always_inline __u32 scatter(__u32 x)
 {
 	x ^= x >> 16;

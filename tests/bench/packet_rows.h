@@ -25,9 +25,9 @@ struct row {
 	__u8 door; /* SL_DOOR_XDP or SL_DOOR_TC: the program type */
 	__u8 target, scene, family, protocol, direction;
 	__u32 flows;
-	__u32 verdict; /* which every packet must get */
+	__u32 verdict;       /* which every packet must get */
 	const char *against; /* another row's id */
-	double wanted;	     /* at most so many times that; 0: nothing is wanted */
+	double wanted;       /* at most so many times that; 0: nothing is wanted */
 };
 
 #define XDP SL_DOOR_XDP
@@ -35,16 +35,21 @@ struct row {
 #define V4_TCP 4, IPPROTO_TCP
 #define V4_UDP 4, IPPROTO_UDP
 #define V6_TCP 6, IPPROTO_TCP
-#define FLOOR(id, sentence, door, target, flows) \
-	{ id,	  sentence, door,  target,  flows == FLOWS_512K ? SCENE_FLOOR_MANY : SCENE_FLOOR, \
-	  V4_TCP, TO_ONE,   flows, RETURNS, NULL, \
-	  0 }
-#define SLUICE(id, sentence, door, scene, wire, direction, flows, verdict, ...) \
-	{ id,	sentence,  door,  T_SLUICE,	SCENE_##scene, \
-	  wire, direction, flows, SL_##verdict, __VA_ARGS__ }
-#define OUT(id, sentence, scene, wire, direction, flows, verdict, ...) \
-	{ id,	sentence,  TC,	  T_SLUICE_OUT, SCENE_##scene, \
-	  wire, direction, flows, SL_##verdict, __VA_ARGS__ }
+#define FLOOR(id, sentence, door, target, flows)                                                   \
+	{                                                                                          \
+		id, sentence, door, target, flows == FLOWS_512K ? SCENE_FLOOR_MANY : SCENE_FLOOR,  \
+			V4_TCP, TO_ONE, flows, RETURNS, NULL, 0                                    \
+	}
+#define SLUICE(id, sentence, door, scene, wire, direction, flows, verdict, ...)                    \
+	{                                                                                          \
+		id, sentence, door, T_SLUICE, SCENE_##scene, wire, direction, flows, SL_##verdict, \
+			__VA_ARGS__                                                                \
+	}
+#define OUT(id, sentence, scene, wire, direction, flows, verdict, ...)                             \
+	{                                                                                          \
+		id, sentence, TC, T_SLUICE_OUT, SCENE_##scene, wire, direction, flows,             \
+			SL_##verdict, __VA_ARGS__                                                  \
+	}
 
 static const struct row rows[] = {
 	FLOOR("xdp/empty", "empty program", XDP, T_EMPTY, 1),
@@ -113,16 +118,16 @@ static const struct row rows[] = {
 	       forward_stack, "tc/up", 0),
 	SLUICE("tc/up-v6", "established TCP, IPv6, one flow", TC, STACK, V6_TCP, TO_ONE, 1,
 	       forward_stack, "tc/up", 1.35),
-	SLUICE("tc/up-new", "new flow", TC, STACK_NEW, V4_TCP, TO_ONE, NEW, open_stack,
-	       "tc/insert", 0),
+	SLUICE("tc/up-new", "new flow", TC, STACK_NEW, V4_TCP, TO_ONE, NEW, open_stack, "tc/insert",
+	       0),
 	SLUICE("tc/pass", "not ours, one flow", TC, STACK, V4_TCP, TO_NONE, 1, pass_unmatched,
 	       "tc/both", 0),
 	OUT("out/reply", "reply leaving the stack, one flow", STACK, V4_TCP, FROM_LONE, 1,
 	    reply_stack, "tc/both", 0),
 	OUT("out/reply-64k", "reply leaving the stack, 64 Ki flows", STACK, V4_TCP, FROM_LONE,
 	    FLOWS_64K, reply_stack, "tc/both-64k", 0),
-	OUT("out/pass", "not ours, one flow", STACK, V4_TCP, TO_NONE, 1, pass_unmatched,
-	    "tc/both", 0),
+	OUT("out/pass", "not ours, one flow", STACK, V4_TCP, TO_NONE, 1, pass_unmatched, "tc/both",
+	    0),
 
 	SLUICE("tc/re", "established TCP, one flow", TC, REDIRECT, V4_TCP, TO_ONE, 1,
 	       forward_redirect, "tc/both", 0),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the packets meet: Sluice's doors over maps of the size that the agent makes, filled by hand, and the floors over
- * maps of the same size. Many scenes, because packets go up the stack by doors that were loaded so, and because what
- * else lies in a table lengthens its chains: few flows, very many and flows that come without end never share one.
+ * What the packets meet: Sluice's doors over maps of the size that the agent makes, filled by hand,
+ * and the floors over maps of the same size. Many scenes, because packets go up the stack by doors
+ * that were loaded so, and because what else lies in a table lengthens its chains: few flows, very
+ * many and flows that come without end never share one.
  */
 #pragma once
 #include "packet.h"
@@ -17,17 +18,19 @@
 #define SERVICES_MANY 10000u
 #define VERSIONS_MANY 4000u /* the agent's default holds 4096 */
 #define SERVICE_SLOTS SL_SLOTS_DEFAULT
-#define CLIENTS 0xac100000u   /* 172.16.0.0/12 and 2001:db8:172::ac10:0/108, behind a router on the client's link */
+#define CLIENTS                                                                                    \
+	0xac100000u /* 172.16.0.0/12 and 2001:db8:172::ac10:0/108, behind a router on the client's \
+		       link */
 #define VIP_ONE 0x0a600001u   /* 10.96.0.1, wire.h's VIP */
 #define VIP_NONE 0x0a600002u  /* and VIP_OTHER */
 #define VIP_FIRST 0x0a610000u /* 10.97.0.0, the first of the many */
-#define PORT_LONE 81	      /* the service with one endpoint, whose replies are known beforehand */
+#define PORT_LONE 81 /* the service with one endpoint, whose replies are known beforehand */
 #define ENDPOINT_LONE 8081
 
 enum scene {
 	SCENE_FLOOR,
 	SCENE_FLOOR_MANY, /* for 512 Ki flows */
-	SCENE_STACK,	  /* doors that send everything up the stack */
+	SCENE_STACK,      /* doors that send everything up the stack */
 	SCENE_STACK_MANY,
 	SCENE_STACK_NEW, /* flow tables always full */
 	SCENE_REDIRECT,
@@ -37,11 +40,11 @@ enum scene {
 };
 
 enum direction {
-	TO_ONE,	  /* one service, split over two versions of three endpoints */
-	TO_MANY,  /* 10,000 services */
-	TO_LONE,  /* one service of one endpoint */
+	TO_ONE,    /* one service, split over two versions of three endpoints */
+	TO_MANY,   /* 10,000 services */
+	TO_LONE,   /* one service of one endpoint */
 	FROM_LONE, /* its replies */
-	TO_NONE,  /* no service of ours */
+	TO_NONE,   /* no service of ours */
 };
 
 static struct world worlds[SCENE_COUNT];
@@ -73,11 +76,14 @@ static inline void sizes_of_pins(const char *pins)
 	struct bpf_map *map;
 
 	for (int scene = SCENE_STACK; scene < SCENE_COUNT; scene++)
-		bpf_object__for_each_map (map, worlds[scene].tc->obj)
-			if (!strncmp(bpf_map__name(map), "sl_", 3) &&
-			    bpf_map__set_max_entries(map,
-						     pinned_entries(pins, bpf_map__name(map) + 3)))
-				world_die("set a map's size");
+		bpf_object__for_each_map(
+			map,
+			worlds[scene].tc->obj) if (!strncmp(bpf_map__name(map), "sl_", 3) &&
+						   bpf_map__set_max_entries(
+							   map,
+							   pinned_entries(pins,
+									  bpf_map__name(map) + 3)))
+			world_die("set a map's size");
 	for (int scene = SCENE_FLOOR; scene < SCENE_STACK; scene++) {
 		bpf_map__set_max_entries(floors[scene]->maps.flows, settings.flows);
 		bpf_map__set_max_entries(floors[scene]->maps.services, services);
@@ -145,7 +151,8 @@ static inline struct sl_split split_lone(struct world *world, int family)
 	return world_split_one(world, world_version(world, &word, 1));
 }
 
-/* The slot table of one version is the same for all, so they share it, as the agent's would; members are their own. */
+/* The slot table of one version is the same for all, so they share it, as the agent's would;
+ * members are their own. */
 static inline void services_many(struct world *world)
 {
 	static __u32 versions[VERSIONS_MANY];
@@ -245,7 +252,9 @@ static inline struct wire frame_of(int family, __u8 protocol, enum direction dir
 		.family = family,
 		.protocol = protocol,
 		.src = is_reply ? EP_A : CLIENT,
-		.dst = is_reply ? CLIENT : direction == TO_NONE ? VIP_OTHER : VIP,
+		.dst = is_reply               ? CLIENT
+		       : direction == TO_NONE ? VIP_OTHER
+					      : VIP,
 		.sport = is_reply ? ENDPOINT_LONE : PACKET_PORT_FIRST,
 		.dport = direction == TO_LONE ? PORT_LONE : VIP_PORT,
 		.tcp_flags = 0x10,

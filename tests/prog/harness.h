@@ -43,8 +43,8 @@ static inline int door_fd(const struct world *world, __u32 door)
 {
 	if (door == SL_DOOR_XDP)
 		return bpf_program__fd(world->xdp->progs.sl_xdp);
-	return bpf_program__fd(door == SL_DOOR_TC ? world->tc->progs.sl_tc_in :
-						    world->tc->progs.sl_tc_out);
+	return bpf_program__fd(door == SL_DOOR_TC ? world->tc->progs.sl_tc_in
+						  : world->tc->progs.sl_tc_out);
 }
 
 /* `run->in` through a door as if it came in (or goes out) by a device. */

@@ -140,8 +140,9 @@ static void reset_opens_nothing(struct trial *trial)
 	opens(trial, tcp(trial, SYN), EP_A);
 	moves_to_b(trial);
 	client_sends(trial, odd, SL_forward_stack, to_endpoint(odd, EP_A));
-	step_wants(trial, stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1 &&
-				  stats_of(trial, 1).opened == 0,
+	step_wants(trial,
+		   stats_of(trial, 0).opened == 1 && stats_of(trial, 0).closed == 1 &&
+			   stats_of(trial, 1).opened == 0,
 		   "one connection opened and closed");
 }
 
@@ -366,10 +367,9 @@ static const struct row rows_flow[] = {
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
 	{ "a SYN with RST is an RST", reset_opens_nothing, DOORS_IN, V46 },
 	{ "a SYN over an adopted flow is a new connection", syn_over_adopted, DOORS_IN, V46 },
-	{ "a flow that moves away takes no other flow's replies with it",
-	  two_services_one_endpoint, DOORS_IN, V46 },
-	{ "a new flow has two entries of one endpoint and VIP", flow_is_written, DOORS_IN,
-	  V46 },
+	{ "a flow that moves away takes no other flow's replies with it", two_services_one_endpoint,
+	  DOORS_IN, V46 },
+	{ "a new flow has two entries of one endpoint and VIP", flow_is_written, DOORS_IN, V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
 	{ "datagrams of a live flow stay when the split moves", datagrams_stay, DOORS_IN, V46 },
 	{ "a UDP flow idle for too long ends, and the next datagram decides anew",

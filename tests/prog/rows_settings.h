@@ -54,8 +54,7 @@ static bool is_there(const struct trial *trial, __u32 i)
 	struct wire syn = nth(trial, i, SYN);
 	struct flow flow;
 
-	return flow_of(trial, syn, &flow) &&
-	       flow_of(trial, answer_to(trial, syn, EP_A, 0), &flow);
+	return flow_of(trial, syn, &flow) && flow_of(trial, answer_to(trial, syn, EP_A, 0), &flow);
 }
 
 static void bucket_fill(struct trial *trial)
@@ -90,8 +89,9 @@ static void closed_goes_first(struct trial *trial)
 	ages(trial, 1, 100);
 	client_sends(trial, rst, SL_forward_stack, to_endpoint(rst, EP_A));
 	opens(trial, nth(trial, 9, SYN), EP_A);
-	step_wants(trial, is_there(trial, 0) && is_there(trial, 1) && is_there(trial, 3) &&
-				  is_there(trial, 9),
+	step_wants(trial,
+		   is_there(trial, 0) && is_there(trial, 1) && is_there(trial, 3) &&
+			   is_there(trial, 9),
 		   "the live ones, and the new one");
 	step_wants(trial, !is_there(trial, 2), "not the closed one");
 }
@@ -103,8 +103,9 @@ static void unanswered_goes_before_silent(struct trial *trial)
 	ages(trial, 0, 1000);
 	trial->note = SL_note_flow_evicted;
 	opens(trial, nth(trial, 9, SYN), EP_A);
-	step_wants(trial, is_there(trial, 0) && is_there(trial, 2) && is_there(trial, 3) &&
-				  is_there(trial, 9),
+	step_wants(trial,
+		   is_there(trial, 0) && is_there(trial, 2) && is_there(trial, 3) &&
+			   is_there(trial, 9),
 		   "the answered ones, and the new one");
 	step_wants(trial, !is_there(trial, 1), "not the one that nobody answered");
 }
@@ -117,8 +118,9 @@ static void silent_goes_last(struct trial *trial)
 	ages(trial, 3, 7), ages(trial, 0, 3);
 	trial->note = SL_note_flow_evicted;
 	opens(trial, nth(trial, 9, SYN), EP_A);
-	step_wants(trial, is_there(trial, 0) && is_there(trial, 1) && is_there(trial, 2) &&
-				  is_there(trial, 9),
+	step_wants(trial,
+		   is_there(trial, 0) && is_there(trial, 1) && is_there(trial, 2) &&
+			   is_there(trial, 9),
 		   "the younger ones, and the new one");
 }
 
@@ -142,7 +144,8 @@ static void flood_leaves_the_living(struct trial *trial)
 	step_wants(trial, is_there(trial, 1099), "the last of the flood");
 }
 
-/* A way is the tag's alone: one that is being written is nobody's, and a SYN finds its own again. */
+/* A way is the tag's alone: one that is being written is nobody's, and a SYN finds its own again.
+ */
 static void same_tuple_same_way(struct trial *trial)
 {
 	struct wire syn = nth(trial, 0, SYN);
@@ -179,8 +182,8 @@ static const struct row rows_settings[] = {
 	{ "a repeated SYN keeps its ways", same_tuple_same_way, DOORS_IN, V46 },
 	{ "a full bucket gives the place of a closed flow first", closed_goes_first, DOORS_IN,
 	  V46 },
-	{ "then that of one that nobody answered, however young",
-	  unanswered_goes_before_silent, DOORS_IN, V46 },
+	{ "then that of one that nobody answered, however young", unanswered_goes_before_silent,
+	  DOORS_IN, V46 },
 	{ "then that of the one silent longest", silent_goes_last, DOORS_IN, V46 },
 	{ "a flood of SYNs pushes out no answered connection", flood_leaves_the_living, DOORS_IN,
 	  V46 },

@@ -20,9 +20,9 @@ static struct sl_split split_of(struct trial *trial, const enum who *whos, const
 	__u32 versions[8], endpoint;
 
 	for (__u32 i = 0; i < count; i++) {
-		endpoint = whos[i] == EP_SILENT ?
-				   0 :
-				   world_endpoint(world, trial->family, whos[i], EP_PORT);
+		endpoint = whos[i] == EP_SILENT
+				   ? 0
+				   : world_endpoint(world, trial->family, whos[i], EP_PORT);
 		versions[i] = world_version(world, &endpoint, whos[i] != EP_SILENT);
 	}
 	return world_split(world, versions, counts, count, flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The user half's tables under test: a data plane of its own below a folder of pins of its own, plans
- * made by hand, packets through the pinned door, and dumps of the maps.
+ * The user half's tables under test: a data plane of its own below a folder of pins of its own,
+ * plans made by hand, packets through the pinned door, and dumps of the maps.
  */
 #pragma once
 #include <arpa/inet.h>
@@ -30,8 +30,13 @@ struct bench {
 };
 
 static const struct kernel_settings small_settings = {
-	.flows = 4096, .services = 4, .versions = 64, .endpoints = 128, .slots = 64,
-	.udp_idle_ms = 30000, .seed = { 0x5107ce, 42 },
+	.flows = 4096,
+	.services = 4,
+	.versions = 64,
+	.endpoints = 128,
+	.slots = 64,
+	.udp_idle_ms = 30000,
+	.seed = { 0x5107ce, 42 },
 };
 
 static inline bool bench_said(const struct bench *bench, const char *word)
@@ -131,7 +136,8 @@ static inline struct addr endpoint_addr(int family, unsigned n)
 {
 	char text[ADDR_TEXT_MAX];
 
-	snprintf(text, sizeof(text), family == 4 ? "10.1.%u.%u" : "fd01::%x:%x", n / 250, n % 250 + 1);
+	snprintf(text, sizeof(text), family == 4 ? "10.1.%u.%u" : "fd01::%x:%x", n / 250,
+		 n % 250 + 1);
 	return addr_of(text);
 }
 
@@ -215,7 +221,8 @@ static inline void plan_rule_add(struct plan *plan, size_t service, const char *
 static inline struct plan *plan_pair(void *parent, uint32_t stable, uint32_t canary)
 {
 	struct plan *plan = plan_new(parent);
-	uint32_t v1 = plan_version_add(plan, 4, "v1", 1, 3), v2 = plan_version_add(plan, 4, "v2", 11, 3);
+	uint32_t v1 = plan_version_add(plan, 4, "v1", 1, 3),
+		 v2 = plan_version_add(plan, 4, "v2", 11, 3);
 
 	plan_service_add(plan, "10.96.0.1", 80, PROTOCOL_TCP);
 	plan_rule_add(plan, 0, NULL, plan_split_add(plan, v1, stable, v2, canary));
@@ -257,8 +264,8 @@ static inline size_t frame_build(const struct kernel_connection *c, uint8_t flag
 {
 	uint8_t *ip = frame + ETH_HLEN, *l4;
 	bool is_v4 = c->source.family == 4, is_tcp = c->protocol == PROTOCOL_TCP;
-	uint16_t length = is_tcp ? 20 : 8, ports[2] = { htons(c->source_port),
-							  htons(c->destination_port) };
+	uint16_t length = is_tcp ? 20 : 8,
+		 ports[2] = { htons(c->source_port), htons(c->destination_port) };
 
 	memset(frame, 0, 128);
 	frame[12] = is_v4 ? 0x08 : 0x86;
@@ -300,7 +307,12 @@ static inline struct sent packet_send(int door, const struct kernel_connection *
 	return sent;
 }
 
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+enum {
+	FIN = 1,
+	SYN = 2,
+	RST = 4,
+	ACK = 16
+};
 
 static inline struct sl_counters counted(const struct bench *bench)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Doors on interfaces of a namespace of our own: attached twice, replaced, detached, and nothing left behind. */
+/* Doors on interfaces of a namespace of our own: attached twice, replaced, detached, and nothing
+ * left behind. */
 #include "tables.h"
 
 #include <net/if.h>
@@ -20,7 +21,8 @@ static int setup(void **state)
 {
 	may_have_tcx = true;
 	assert_int_equal(system("ip link add d0 type veth peer name d1 && ip link set d0 up && "
-				"ip link set d1 up"), 0);
+				"ip link set d1 up"),
+			 0);
 	return bench_setup(state);
 }
 
@@ -47,7 +49,8 @@ static uint32_t tcx_count(const char *name)
 {
 	uint32_t ids[8], count = ARRAY_SIZE(ids), flags;
 
-	return bpf_prog_query(if_nametoindex(name), TCX_INGRESS, 0, &flags, ids, &count) ? 0 : count;
+	return bpf_prog_query(if_nametoindex(name), TCX_INGRESS, 0, &flags, ids, &count) ? 0
+											 : count;
 }
 
 static bool has_tcx(void)
@@ -197,8 +200,8 @@ static void a_device_that_came_back_is_attached_anew(void **state)
 	attach(bench, "d0", KERNEL_DOOR_XDP);
 	assert_true(xdp_id("d0"));
 	assert_int_equal(tcx_count("d0"), has_tcx());
-	assert_int_equal(system("ip link del d0 && ip link add d0 index 4711 type veth peer name d1"),
-			 0);
+	assert_int_equal(
+		system("ip link del d0 && ip link add d0 index 4711 type veth peer name d1"), 0);
 	kernel_detach(bench->kernel, ifindex); /* as the agent does with what is gone */
 	attach(bench, "d0", KERNEL_DOOR_TC);
 	assert_false(has_pin(bench, ifindex, "in"));
@@ -268,7 +271,8 @@ static void half_a_device_is_taken_back(void **state)
 	for (int i = 0; i < 2; i++) {
 		may_have_tcx = i;
 		assert_int_equal(kernel_attach(bench->kernel, if_nametoindex("d0"), KERNEL_DOOR_TC,
-					       bench->diags, &device), -ENOENT);
+					       bench->diags, &device),
+				 -ENOENT);
 		is_bare(bench, "d0");
 	}
 }
@@ -310,7 +314,8 @@ static void the_doors_of_another_data_plane_stay(void **state)
 	assert_true(filter_id("d0", BPF_TC_INGRESS));
 }
 
-/* A program that is there without a dispatcher cannot be shared with: it stays, and nothing of ours does. */
+/* A program that is there without a dispatcher cannot be shared with: it stays, and nothing of ours
+ * does. */
 static void the_xdp_of_others_stays(void **state)
 {
 	struct bench *bench = *state;
@@ -323,7 +328,8 @@ static void the_xdp_of_others_stays(void **state)
 	assert_int_equal(bpf_xdp_attach(if_nametoindex("d0"), other, 0, NULL), 0);
 	id = xdp_id("d0");
 	assert_int_not_equal(kernel_attach(bench->kernel, if_nametoindex("d0"), KERNEL_DOOR_XDP,
-					   bench->diags, &device), 0);
+					   bench->diags, &device),
+			     0);
 	assert_true(bench_said(bench, "--door tc works without"));
 	assert_int_equal(tcx_count("d0"), 0);
 	assert_int_equal(map_count(bench, MAP_DEVICES), 0);
@@ -336,16 +342,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(tcx_twice_is_once),
-		TEST(xdp_twice_is_once_and_tc_alone_ends_it),
-		TEST(generic_xdp_stays_generic),
-		TEST(a_device_that_came_back_is_attached_anew),
-		TEST(clsact_leaves_nothing),
-		TEST(the_clsact_of_others_stays),
-		TEST(from_clsact_to_tcx),
-		TEST(half_a_device_is_taken_back),
-		TEST(all_goes_whatever_the_abi),
-		TEST(the_doors_of_another_data_plane_stay),
+		TEST(tcx_twice_is_once),         TEST(xdp_twice_is_once_and_tc_alone_ends_it),
+		TEST(generic_xdp_stays_generic), TEST(a_device_that_came_back_is_attached_anew),
+		TEST(clsact_leaves_nothing),     TEST(the_clsact_of_others_stays),
+		TEST(from_clsact_to_tcx),        TEST(half_a_device_is_taken_back),
+		TEST(all_goes_whatever_the_abi), TEST(the_doors_of_another_data_plane_stay),
 		TEST(the_xdp_of_others_stays),
 	};
 

@@ -13,7 +13,10 @@
 #include "rows_settings.h"
 #include "rows_shape.h"
 
-#define TABLE(rows, is_small) { rows, sizeof(rows) / sizeof(rows[0]), is_small }
+#define TABLE(rows, is_small)                                                                      \
+	{                                                                                          \
+		rows, sizeof(rows) / sizeof(rows[0]), is_small                                     \
+	}
 static const struct {
 	const struct row *rows;
 	size_t count;

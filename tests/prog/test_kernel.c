@@ -246,7 +246,8 @@ static void the_active_one_and_the_fallback_stay(void **state)
 	*MAPPED(bench->kernel, MAP_ACTIVE, uint32_t) = 1; /* by hand: the fallback stays 2 */
 	for (uint32_t revision = 3; revision <= 200; revision++) {
 		assert_int_equal(kernel_write(bench->kernel, plan, revision, (uint8_t[32]){ 0 },
-					      bench->diags), 0);
+					      bench->diags),
+				 0);
 		assert_true(kernel_is_hot(bench->kernel, 1));
 		assert_true(kernel_is_hot(bench->kernel, 2));
 	}
@@ -262,7 +263,8 @@ static void entries_of_no_revision_go(void **state)
 	write_flip(bench, plan, 1);
 	for (uint32_t revision = 2; revision <= 100; revision++) {
 		assert_int_equal(kernel_write(bench->kernel, plan, revision, (uint8_t[32]){ 0 },
-					      bench->diags), 0);
+					      bench->diags),
+				 0);
 		revision_place(bench->kernel, revision)->number = 0;
 		assert_true(map_count(bench, MAP_SERVICES) <= 2);
 	}
@@ -275,8 +277,9 @@ static void a_place_that_comes_round(void **state)
 	struct plan *plan = plan_pair(bench->diags, 1, 1);
 
 	write_flip(bench, plan, 1);
-	assert_int_equal(kernel_write(bench->kernel, plan, 1 + SL_PLACES, (uint8_t[32]){ 0 },
-				      bench->diags), -EBUSY);
+	assert_int_equal(
+		kernel_write(bench->kernel, plan, 1 + SL_PLACES, (uint8_t[32]){ 0 }, bench->diags),
+		-EBUSY);
 	assert_true(bench_said(bench, "place of revision 1"));
 	hot_check(bench, 1, 1);
 	write_flip(bench, plan, 2);
@@ -306,11 +309,12 @@ static void a_thousand_writes_leak_no_place(void **state)
 	uint32_t used = 0;
 
 	for (uint32_t revision = 1; revision <= 1000; revision++) {
-		_cleanup_talloc_ struct plan *plan = plan_pair(NULL, 1 + random_below(1000),
-							       1 + random_below(1000));
+		_cleanup_talloc_ struct plan *plan =
+			plan_pair(NULL, 1 + random_below(1000), 1 + random_below(1000));
 
 		plan_rule_add(plan, 0, NULL, 0);
-		assert_int_equal(prefix_parse("192.0.2.0/24", &plan->services[0].rules[0].source), 0);
+		assert_int_equal(prefix_parse("192.0.2.0/24", &plan->services[0].rules[0].source),
+				 0);
 		write_flip(bench, plan, revision);
 		if (revision == 1)
 			used = places_used(bench);

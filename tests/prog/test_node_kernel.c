@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The node over a real data plane: every way to a revision and back, several committers, and committers that are killed. */
+/* The node over a real data plane: every way to a revision and back, several committers, and
+ * committers that are killed. */
 #include "tables.h"
 
 #include "user/input/input.h"
@@ -37,7 +38,8 @@ static char *text_entry(char *text, int service, int last)
 		"  - {address: 10.1.%d.%d, labels: {version: v3}}\n---\n"
 		"apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
 		"metadata: {name: %s, namespace: default}\nspec:\n  host: %s.example\n  subsets:\n"
-		"  - {name: v1, labels: {version: v1}}\n  - {name: v3, labels: {version: v3}}\n---\n",
+		"  - {name: v1, labels: {version: v1}}\n  - {name: v3, labels: {version: "
+		"v3}}\n---\n",
 		names[service], names[service], VIP_OF(service), service, service, 30 + last,
 		names[service], names[service]);
 }
@@ -140,16 +142,17 @@ static void is_clean(struct fixture *f)
 	assert_int_equal(kernel_active(f->node->kernel), f->node->active);
 }
 
-/* The last byte of the address that a new connection to a service is sent to; 0 when it is not sent. */
+/* The last byte of the address that a new connection to a service is sent to; 0 when it is not
+ * sent. */
 static int sent_to(const struct fixture *f, int service, uint16_t port)
 {
 	struct kernel_connection c = connection_of("192.0.2.1", VIP_OF(service), port, 80);
 	struct sent sent = packet_send(f->bench.door, &c, SYN);
 
 	return sent.code == (uint32_t)TC_ACT_UNSPEC && sent.port == 80 &&
-			       sent.destination.bytes[2] == service ?
-		       sent.destination.bytes[3] :
-		       0;
+			       sent.destination.bytes[2] == service
+		       ? sent.destination.bytes[3]
+		       : 0;
 }
 
 static void all_go_to(const struct fixture *f, int last)
@@ -208,7 +211,8 @@ static void commits_reach_the_doors(void **state)
 	is_clean(f);
 }
 
-/* Promise 3, without any process: the old revision's own version is kept current while nobody uses it. */
+/* Promise 3, without any process: the old revision's own version is kept current while nobody uses
+ * it. */
 static void churn_reaches_what_only_older_revisions_use(void **state)
 {
 	struct fixture *f = *state;
@@ -273,7 +277,8 @@ static void junk_in_the_word_is_put_right(void **state)
 	assert_int_equal(node_reconcile(f->node, false, f->bench.diags), 1);
 	assert_int_equal(node_reconcile(f->node, true, f->bench.diags), 1);
 	is_clean(f);
-	*MAPPED(f->node->kernel, MAP_ACTIVE, uint32_t) = 3; /* the next number: a commit must not be obeyed early */
+	*MAPPED(f->node->kernel, MAP_ACTIVE, uint32_t) =
+		3; /* the next number: a commit must not be obeyed early */
 	node_reopen(f);
 	assert_true(both_apply(f, 1, 0, 0) > 3);
 	all_go_to(f, 10);
@@ -302,7 +307,8 @@ static void pins_that_are_gone_come_back(void **state)
 	is_clean(f);
 }
 
-/* A commit that died after the disk and before the rings; the version that changed is not the active revision's. */
+/* A commit that died after the disk and before the rings; the version that changed is not the
+ * active revision's. */
 static void rings_of_older_revisions_are_reconciled(void **state)
 {
 	struct fixture *f = *state;
@@ -328,8 +334,8 @@ static void rings_of_older_revisions_are_reconciled(void **state)
 static int committer_run(struct fixture *f, unsigned who)
 {
 	for (unsigned i = 0; i < 20; i++) {
-		_cleanup_talloc_ char *text = text_weights(talloc_strdup(NULL, ""), who % 2,
-							   1 + who, 1000 + i);
+		_cleanup_talloc_ char *text =
+			text_weights(talloc_strdup(NULL, ""), who % 2, 1 + who, 1000 + i);
 
 		if (node_try(f) || text_apply(f, text) || !f->result.is_new)
 			return 1;
@@ -343,8 +349,8 @@ static void history_is_linear(struct fixture *f, uint32_t last)
 	struct store_revision revision;
 
 	for (uint32_t number = 2; number <= last; number++) {
-		assert_int_equal(store_load(f->node->store, f->node, number, f->bench.diags,
-					    &revision), 0);
+		assert_int_equal(
+			store_load(f->node->store, f->node, number, f->bench.diags, &revision), 0);
 		assert_int_equal(revision.parent, number - 1);
 	}
 }
@@ -425,7 +431,8 @@ static void no_hot_revision_is_stale(struct fixture *f)
 		*word = hot[i].number;
 		last = sent_to(f, 0, 701);
 		if (today && last != 10 && last != today)
-			fail_msg("revision %u sends to .%d, others to .%d", hot[i].number, last, today);
+			fail_msg("revision %u sends to .%d, others to .%d", hot[i].number, last,
+				 today);
 		today = last == 10 ? today : last;
 	}
 	*word = active;

@@ -82,8 +82,8 @@ static const char *reader_look(struct reader *reader, __u16 port)
 		return "no flow";
 	if (!is_sent_to(&reader->run, reader->family, revision % 2 ? EP_A : EP_B))
 		return "one revision's number with another's endpoint";
-	if (reader->step > 0 ? revision < before || revision > after :
-			       revision > before || revision < after)
+	if (reader->step > 0 ? revision < before || revision > after
+			     : revision > before || revision < after)
 		return "a revision that was not active during the packet";
 	if (reader->seen && (int)(revision - reader->seen) * reader->step < 0)
 		return "an older revision after a newer one";
@@ -110,8 +110,7 @@ static void revisions_build(int family)
 		__u32 endpoint =
 			world_endpoint(&world, family, revision % 2 ? EP_A : EP_B, EP_PORT);
 		struct sl_service service = {
-			.otherwise =
-				world_split_one(&world, world_version(&world, &endpoint, 1)),
+			.otherwise = world_split_one(&world, world_version(&world, &endpoint, 1)),
 		};
 
 		world_revision(&world, revision);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Room, membership, the sweep and the audit: what the tables do when they are full, churned or damaged. */
+/* Room, membership, the sweep and the audit: what the tables do when they are full, churned or
+ * damaged. */
 #include "tables.h"
 
 #include <pthread.h>
@@ -187,8 +188,9 @@ static void a_full_map_says_so_and_nothing_changes(void **state)
 
 /* --- membership --- */
 
-#define RINGS_ONLY (1u << MAP_RINGS | 1u << MAP_VERSIONS | 1u << MAP_ENDPOINTS | 1u << MAP_KNOWN | \
-		    1u << MAP_CONTROL)
+#define RINGS_ONLY                                                                                 \
+	(1u << MAP_RINGS | 1u << MAP_VERSIONS | 1u << MAP_ENDPOINTS | 1u << MAP_KNOWN |            \
+	 1u << MAP_CONTROL)
 
 static struct plan *plan_with(void *parent, unsigned first, unsigned count)
 {
@@ -269,8 +271,8 @@ static void flows_age(struct bench *bench)
 	assert_int_equal(ways_map(bench->kernel, &ways), 0);
 	for (size_t i = 0; i < ways.count; i++)
 		if (ways.at[i].tag > SL_WAY_TAKEN)
-			ways.at[i].word = way_seen_set(ways.at[i].word,
-						       way_seen(ways.at[i].word) - units);
+			ways.at[i].word =
+				way_seen_set(ways.at[i].word, way_seen(ways.at[i].word) - units);
 	ways_unmap(&ways);
 }
 
@@ -320,7 +322,8 @@ static void a_silent_connection_stays(void **state)
 	assert_int_equal(ways_used(bench->kernel), 0);
 }
 
-/* Revisions after `from` that have v1 and a version named `name`, until none of the older is hot. */
+/* Revisions after `from` that have v1 and a version named `name`, until none of the older is hot.
+ */
 static void revisions_pass(struct bench *bench, uint32_t from, const char *name)
 {
 	for (uint32_t revision = from; revision < from + SL_HOT_MAX + 1; revision++) {
@@ -357,7 +360,8 @@ static void a_version_keeps_its_index_while_a_flow_names_it(void **state)
 	assert_true(kernel_version(bench->kernel, index)->opened_before == 0);
 }
 
-/* Nobody sweeps while the agent is dead: places of endpoints that have gone are found all the same. */
+/* Nobody sweeps while the agent is dead: places of endpoints that have gone are found all the same.
+ */
 static void churn_without_a_sweep_finds_room(void **state)
 {
 	struct bench *bench = *state;
@@ -399,15 +403,16 @@ static struct plan *plan_audited(void *parent)
 	return plan;
 }
 
-static struct sl_service service_at(struct bench *bench, uint16_t port, struct sl_service_key *ret_key)
+static struct sl_service service_at(struct bench *bench, uint16_t port,
+				    struct sl_service_key *ret_key)
 {
 	struct addr vip = addr_of("10.96.0.1");
 	struct sl_service service;
 
 	*ret_key = (struct sl_service_key){ .revision = 1, .port = htons(port), .protocol = 6 };
 	addr_to_words(&vip, ret_key->vip);
-	assert_int_equal(bpf_map_lookup_elem(bench->kernel->map[MAP_SERVICES].fd, ret_key, &service),
-			 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bench->kernel->map[MAP_SERVICES].fd, ret_key, &service), 0);
 	return service;
 }
 
@@ -553,7 +558,8 @@ static void *traffic_run(void *arg)
 	struct traffic *traffic = arg;
 
 	for (uint16_t port = 1024; !atomic_load(&traffic->done); port++) {
-		struct kernel_connection c = connection_of("192.0.2.9", "10.96.0.2", port | 1024, 80);
+		struct kernel_connection c =
+			connection_of("192.0.2.9", "10.96.0.2", port | 1024, 80);
 		struct sent sent = packet_send(traffic->bench->door, &c, SYN);
 		uint8_t last = sent.destination.bytes[3];
 
@@ -594,13 +600,13 @@ static void every_damage_is_found_named_and_repaired(void **state)
 	struct bench *bench = *state;
 
 	write_flip(bench, plan_audited(bench->diags), 1);
-	assert_int_equal(kernel_audit(bench->kernel, plan_audited(bench->diags), 1, true,
-				      bench->diags), 0);
+	assert_int_equal(
+		kernel_audit(bench->kernel, plan_audited(bench->diags), 1, true, bench->diags), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(damages); i++)
 		damage_try(bench, &damages[i]);
 	sweep(bench);
-	assert_int_equal(kernel_audit(bench->kernel, plan_audited(bench->diags), 1, false,
-				      bench->diags), 0);
+	assert_int_equal(
+		kernel_audit(bench->kernel, plan_audited(bench->diags), 1, false, bench->diags), 0);
 }
 
 int main(void)

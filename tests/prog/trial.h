@@ -69,7 +69,13 @@ static inline struct wire udp(const struct trial *trial)
 	return wire;
 }
 
-enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
+enum {
+	FIN = 1,
+	SYN = 2,
+	RST = 4,
+	PSH = 8,
+	ACK = 16
+};
 
 /* What the endpoint gets. */
 static inline struct wire to_endpoint(struct wire wire, enum who endpoint)
@@ -123,8 +129,8 @@ static inline void step_fail(struct trial *trial, const struct wire *want, __u32
 	fprintf(stderr, "  %s [%s v%d]\n    %s; wanted %s, got %s (code %d, error %d)\n",
 		trial->row->sentence, door_names[trial->door], trial->family, why,
 		verdict < SL_COUNTER_COUNT ? counter_names[verdict] : "-",
-		run_verdict(run) < SL_VERDICT_COUNT ? counter_names[run_verdict(run)] :
-						      "no single verdict",
+		run_verdict(run) < SL_VERDICT_COUNT ? counter_names[run_verdict(run)]
+						    : "no single verdict",
 		run->code, run->err);
 	print_counted(run);
 	print_bytes("sent", run->in, run->in_len);

@@ -297,9 +297,9 @@ static inline const char *sums_of_l4(__u8 protocol, __u32 pseudo, const __u8 *l4
 	case IPPROTO_UDP:
 		return length < 8 || (get16(l4 + 6) && sum_fold(sum)) ? "UDP" : NULL;
 	case IPPROTO_ICMP:
-		return sum_fold(sum) ?
-			       "ICMP" :
-			       sums_of_icmp(l4, length, l4[0] == 3 || l4[0] == 4 || l4[0] > 10);
+		return sum_fold(sum)
+			       ? "ICMP"
+			       : sums_of_icmp(l4, length, l4[0] == 3 || l4[0] == 4 || l4[0] > 10);
 	case IPPROTO_ICMPV6:
 		return sum_fold(sum) ? "ICMPv6" : sums_of_icmp(l4, length, l4[0] < 128);
 	}

@@ -32,8 +32,8 @@ struct world {
 	struct sluice_xdp *xdp;
 	struct sl_control control;
 	struct sl_settings settings; /* as both doors were loaded with */
-	struct sl_way *ways;	     /* the flow table, mapped */
-	__u64 *known;		     /* mapped */
+	struct sl_way *ways;         /* the flow table, mapped */
+	__u64 *known;                /* mapped */
 	__u32 slots, members, rings, versions, endpoints, vips, rules; /* next free */
 	__u32 revision; /* that services are written into */
 };
@@ -75,7 +75,8 @@ static inline void world_share(const struct world *world)
 {
 	struct bpf_map *map, *shared;
 
-	bpf_object__for_each_map (map, world->xdp->obj) {
+	bpf_object__for_each_map(map, world->xdp->obj)
+	{
 		shared = bpf_object__find_map_by_name(world->tc->obj, bpf_map__name(map));
 		if (shared && !bpf_map__is_internal(map) &&
 		    bpf_map__reuse_fd(map, bpf_map__fd(shared)))
@@ -105,7 +106,8 @@ static inline void world_settings(struct world *world, const struct world_option
 	settings.seed[0] = 0x5107ce, settings.seed[1] = 42;
 	control_fill(&settings, &world->control);
 	world->control.fallback = 1;
-	world->control.exits_off = SL_EXITS_KEPT; /* the node of below routes by destination alone */
+	world->control.exits_off =
+		SL_EXITS_KEPT; /* the node of below routes by destination alone */
 	door_settings(&settings, &world->control, bpf_map__max_entries(world->tc->maps.sl_flows),
 		      bpf_map__max_entries(world->tc->maps.sl_known), &world->settings);
 	memcpy((void *)&world->tc->rodata->settings, &world->settings, sizeof(world->settings));
@@ -216,9 +218,7 @@ static inline void world_know(const struct world *world, const __u32 *addr, __be
 
 static inline __u32 world_endpoint(struct world *world, int family, enum who who, __u16 port)
 {
-	struct sl_endpoint endpoint = {
-		.port = htons(port), .version = NO_VERSION, .used = 1
-	};
+	struct sl_endpoint endpoint = { .port = htons(port), .version = NO_VERSION, .used = 1 };
 	__u32 index = world->endpoints++;
 
 	world_mapped(who, family, endpoint.addr);
@@ -459,7 +459,13 @@ struct link {
 	__u8 mac[ETH_ALEN], peer[ETH_ALEN]; /* the node's end; whoever is on the other */
 };
 
-enum { LINK_CLIENT, LINK_ENDPOINT, LINK_SLOW, LINK_PLAIN, LINK_COUNT };
+enum {
+	LINK_CLIENT,
+	LINK_ENDPOINT,
+	LINK_SLOW,
+	LINK_PLAIN,
+	LINK_COUNT
+};
 
 static const struct link node_links[LINK_COUNT] = {
 	[LINK_CLIENT] = { "cl0", { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 1, 1 } },

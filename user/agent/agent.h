@@ -25,7 +25,7 @@ struct agent {
 	struct kernel
 		*kernel;  /* its own view, apart from the one that node_open takes for a change */
 	uint64_t repairs; /* since the start */
-	int alone; /* descriptor of the lock that no other agent has; until the end */
+	int alone;        /* descriptor of the lock that no other agent has; until the end */
 	struct kernel_routes *routes; /* what it hears of routes by; NULL when it need not */
 	const char *routes_said;      /* why they are not remembered, as last said */
 };

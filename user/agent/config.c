@@ -125,8 +125,8 @@ int config_watch(const char *dir)
 void config_watch_again(int watch, const char *dir)
 {
 	if (inotify_add_watch(watch, dir, WATCHED) < 0)
-		log_line(LOG_LEVEL_WARNING, "%s: cannot be watched: %s; what was applied holds", dir,
-			 strerror(errno));
+		log_line(LOG_LEVEL_WARNING, "%s: cannot be watched: %s; what was applied holds",
+			 dir, strerror(errno));
 }
 
 void config_news(int watch)

@@ -97,8 +97,8 @@ static int seed_read(const char *path, char ret_hex[64])
 }
 
 /*
- * One agent a state folder, for as long as it lives: two with other --device would take each other's
- * doors off. A new one waits a while for an old one that is ending, as in a rolling update.
+ * One agent a state folder, for as long as it lives: two with other --device would take each
+ * other's doors off. A new one waits a while for an old one that is ending, as in a rolling update.
  */
 #define AGENT_WAIT_MS 15000
 
@@ -111,7 +111,8 @@ static int agent_alone(const char *state_dir, struct diags *diags)
 	snprintf(path, sizeof(path), "%s/agent.lock", state_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0) {
-		diag_add(diags, DIAG_ERROR, path, 0, 0, NULL, "cannot be opened: %s", strerror(errno));
+		diag_add(diags, DIAG_ERROR, path, 0, 0, NULL, "cannot be opened: %s",
+			 strerror(errno));
 		return -errno;
 	}
 	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += 50) {
@@ -119,7 +120,8 @@ static int agent_alone(const char *state_dir, struct diags *diags)
 			if (pread(fd, holder, sizeof(holder) - 1, 0) > 0)
 				holder[strcspn(holder, "\n")] = 0;
 			diag_add(diags, DIAG_ERROR, path, 0, 0, NULL,
-				 "another sluiced (pid %s) serves this state folder: end it first, or "
+				 "another sluiced (pid %s) serves this state folder: end it first, "
+				 "or "
 				 "give this one a --state and --pins of its own",
 				 *holder ? holder : "unknown");
 			return -EBUSY;
@@ -247,9 +249,8 @@ static void settle_start(const struct loop *loop)
 /* News that go on and on put no look off: one that is due stays so. */
 static void look_start(struct loop *loop)
 {
-	struct itimerspec when = {
-		.it_value = { ROUTES_SETTLE_MS / 1000, ROUTES_SETTLE_MS % 1000 * 1000000l }
-	};
+	struct itimerspec when = { .it_value = { ROUTES_SETTLE_MS / 1000,
+						 ROUTES_SETTLE_MS % 1000 * 1000000l } };
 
 	if (!loop->is_look_due)
 		loop->is_look_due = !timerfd_settime(loop->fd[SOURCE_LOOK], 0, &when, NULL);

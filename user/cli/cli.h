@@ -81,7 +81,7 @@ struct cli {
 	bool is_terminal; /* standard output is one */
 	bool is_verbose;
 	bool is_dry_run;
-	bool has_colour;  /* on standard output */
+	bool has_colour; /* on standard output */
 	bool has_error_colour;
 	bool has_unicode;
 	const char *author, *reason;
@@ -90,9 +90,11 @@ struct cli {
 	const char *about_title;
 };
 
-#define COMMAND_LIST(X)                                                                       \
-	X(apply) X(weight) X(rollback) X(history) X(diff) X(get) X(status) X(explain) X(stats) \
-	X(export) X(endpoint) X(detach) X(version) X(completion) X(help) X(complete)
+#define COMMAND_LIST(X)                                                                            \
+	X(apply)                                                                                   \
+	X(weight)                                                                                  \
+	X(rollback) X(history) X(diff) X(get) X(status) X(explain) X(stats) X(export) X(endpoint)  \
+		X(detach) X(version) X(completion) X(help) X(complete)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMAND_LIST(COMMAND_DECLARE)
 

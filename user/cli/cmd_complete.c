@@ -54,8 +54,8 @@ static int complete_run(struct cli *cli)
 		if (!strcmp(what, "services"))
 			services_print(node->model);
 		else if (!strcmp(what, "versions"))
-			versions_print(node->model, cli->args.word_count > 1 ?
-							    cli->args.words[1] : NULL);
+			versions_print(node->model,
+				       cli->args.word_count > 1 ? cli->args.words[1] : NULL);
 		else if (!strcmp(what, "revisions"))
 			revisions_print(cli, scratch, node);
 	}

@@ -80,7 +80,8 @@ static void show(const struct cli *cli, const json_t *tree)
 	const char *verb = cli->is_dry_run ? "would be " : "";
 	size_t i;
 
-	json_array_foreach((json_t *)devices, i, name) {
+	json_array_foreach((json_t *)devices, i, name)
+	{
 		printf("%sdetached: %s\n", verb, json_string_value(name));
 	}
 	for (i = 0; cli->is_dry_run && i < json_array_size(pins); i++)

@@ -75,10 +75,10 @@ static int service_compare(void *scratch, const char *host, const struct side *f
 		return -ENOMEM;
 	texts = json_array();
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(texts, lines[i].mark == '@' ?
-						     json_text(lines[i].text) :
-						     json_sprintf("%c%s", lines[i].mark,
-								  lines[i].text));
+		json_array_append_new(texts,
+				      lines[i].mark == '@'
+					      ? json_text(lines[i].text)
+					      : json_sprintf("%c%s", lines[i].mark, lines[i].text));
 	return json_array_append_new(list, json_pack("{s:s, s:o}", "host", host, "lines", texts));
 }
 
@@ -122,7 +122,8 @@ static void lines_print(const struct cli *cli, const json_t *lines)
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach((json_t *)lines, i, line) {
+	json_array_foreach((json_t *)lines, i, line)
+	{
 		const char *text = json_string_value(line), *sequence = line_colour(cli, text);
 
 		printf("%s%s%s\n", sequence, text, *sequence ? COLOUR_OFF : "");
@@ -138,10 +139,12 @@ static void show(const struct cli *cli, const json_t *tree, uint32_t from, uint3
 		printf("revisions %u and %u have the same intents\n", from, to);
 		return;
 	}
-	json_array_foreach((json_t *)lines, i, service) {
+	json_array_foreach((json_t *)lines, i, service)
+	{
 		printf("%s\n", json_string_value(service));
 	}
-	json_array_foreach(json_object_get(tree, "services"), i, service) {
+	json_array_foreach(json_object_get(tree, "services"), i, service)
+	{
 		const char *host = json_string_value(json_object_get(service, "host"));
 
 		printf("\n%s--- revision %u %s\n+++ revision %u %s%s\n", colour(cli, COLOUR_BOLD),

@@ -167,10 +167,10 @@ static int drain(struct cli *cli, struct request *request)
 {
 	bool is_undo = args_has(&cli->args, "undo");
 	const char *host = request->service->host;
-	int err = is_undo ? membership_undrain(request->inventory, host, &request->addr,
-					       request->port)
-			  : membership_drain(request->inventory, host, &request->addr,
-					     request->port);
+	int err =
+		is_undo ? membership_undrain(request->inventory, host, &request->addr,
+					     request->port)
+			: membership_drain(request->inventory, host, &request->addr, request->port);
 
 	if (err == -ENOENT)
 		return unknown(cli, request);
@@ -214,8 +214,8 @@ static int options_check(struct cli *cli, const struct verb *verb)
 		for (size_t o = 0; o < ARRAY_SIZE(verb->options) && verb->options[o]; o++)
 			is_its = is_its || !strcmp(own[i], verb->options[o]);
 		if (!is_its && args_has(&cli->args, own[i]))
-			return cli_fail(cli, CLI_USAGE, "`endpoint %s` takes no --%s",
-					verb->name, own[i]);
+			return cli_fail(cli, CLI_USAGE, "`endpoint %s` takes no --%s", verb->name,
+					own[i]);
 	}
 	return CLI_DONE;
 }
@@ -264,8 +264,10 @@ static int endpoint_run(struct cli *cli)
 	int exit = options_check(cli, verb);
 
 	if (!exit && addr_port_parse(words[2], &request.addr, &request.port, &has_port))
-		exit = cli_fail(cli, CLI_USAGE, "\"%s\" is no endpoint; allowed are ADDRESS and "
-				"ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", words[2]);
+		exit = cli_fail(cli, CLI_USAGE,
+				"\"%s\" is no endpoint; allowed are ADDRESS and "
+				"ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80",
+				words[2]);
 	if (!exit)
 		exit = cli_open_to_change(cli, scratch, &node);
 	if (!exit)

@@ -30,10 +30,13 @@ static int connection_parse(struct cli *cli, struct kernel_connection *connectio
 
 	if (addr_port_parse(args->words[0], &connection->source, &connection->source_port,
 			    ret_has_port))
-		return cli_fail(cli, CLI_USAGE, "the source \"%s\"; allowed is ADDRESS:PORT, as in "
-				"10.0.0.1:40000 or [fd00::1]:40000", args->words[0]);
-	if (addr_port_parse(args->words[1], &connection->destination,
-			    &connection->destination_port, &has_port) || !has_port)
+		return cli_fail(cli, CLI_USAGE,
+				"the source \"%s\"; allowed is ADDRESS:PORT, as in "
+				"10.0.0.1:40000 or [fd00::1]:40000",
+				args->words[0]);
+	if (addr_port_parse(args->words[1], &connection->destination, &connection->destination_port,
+			    &has_port) ||
+	    !has_port)
 		return cli_fail(cli, CLI_USAGE,
 				"the destination \"%s\"; allowed is ADDRESS:PORT, as "
 				"in 10.96.0.10:80 or [fd00::1]:80",
@@ -62,8 +65,9 @@ static const struct plan_rule *rule_of(const struct story *story)
 	if (!service || !story->explain.is_ours)
 		return NULL;
 	if (story->explain.rule >= 0)
-		return (size_t)story->explain.rule < service->rule_count ?
-			       &service->rules[story->explain.rule] : NULL;
+		return (size_t)story->explain.rule < service->rule_count
+			       ? &service->rules[story->explain.rule]
+			       : NULL;
 	for (size_t i = 0; i < service->rule_count; i++) {
 		if (!service->rules[i].source.addr.family)
 			return &service->rules[i];
@@ -192,8 +196,9 @@ static void story_tell(struct story *story)
 		service_tell(story);
 		choice_tell(story);
 	} else {
-		tell(story, "verdict", json_string("passed untouched: no service has this address, "
-						   "port and protocol"));
+		tell(story, "verdict",
+		     json_string("passed untouched: no service has this address, "
+				 "port and protocol"));
 	}
 	flow_tell(story);
 }
@@ -240,17 +245,17 @@ static void choice_print(const struct cli *cli, const json_t *tree)
 	else if (json_object_get(tree, "rule"))
 		step_print(cli, "rule", "%s", field(tree, "rule"));
 	if (has_slot) {
-		step_print(cli, "slot", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
-			   " (hash %s)", number(tree, "slot"), number(tree, "slots"),
-			   field(tree, "hash"));
+		step_print(cli, "slot",
+			   "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " (hash %s)",
+			   number(tree, "slot"), number(tree, "slots"), field(tree, "hash"));
 		step_print(cli, "version", "%s (%s)%s", field(tree, "version"),
 			   field(tree, "version_key"),
 			   spilled ? ", spilled: the slot's own has no ready endpoint" : "");
 	}
 	if (is_sent)
-		step_print(cli, "endpoint", "%s (place %" JSON_INTEGER_FORMAT " of %"
-			   JSON_INTEGER_FORMAT ")", field(tree, "endpoint"), number(tree, "place"),
-			   number(tree, "ring"));
+		step_print(cli, "endpoint",
+			   "%s (place %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT ")",
+			   field(tree, "endpoint"), number(tree, "place"), number(tree, "ring"));
 	step_print(cli, "verdict", "%s", field(tree, "verdict"));
 }
 
@@ -262,14 +267,14 @@ static void flow_print(const struct cli *cli, const json_t *tree)
 		step_print(cli, "live flow", "none");
 		return;
 	}
-	step_print(cli, "live flow",
-		   "%s, version %s, seen %.0f s ago%s%s",
-		   field(flow, "endpoint"), field(flow, "version"),
+	step_print(cli, "live flow", "%s, version %s, seen %.0f s ago%s%s", field(flow, "endpoint"),
+		   field(flow, "version"),
 		   json_real_value(json_object_get(flow, "seen_seconds_ago")),
 		   json_is_true(json_object_get(flow, "answered")) ? "" : ", not answered",
 		   json_is_true(json_object_get(flow, "closed")) ? ", closed" : "");
 	if (!json_is_true(json_object_get(flow, "closed")))
-		step_print(cli, "", "its packets keep going there; what stands above is for a new "
+		step_print(cli, "",
+			   "its packets keep going there; what stands above is for a new "
 			   "connection");
 }
 

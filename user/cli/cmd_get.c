@@ -7,28 +7,33 @@
 #include <string.h>
 
 static const struct column service_columns[] = {
-	{ "SERVICE", "service", COLUMN_PLAIN }, { "KIND", "kind", COLUMN_PLAIN },
-	{ "ADDRESSES", "vips", COLUMN_PLAIN },	{ "PORTS", "ports", COLUMN_PLAIN },
+	{ "SERVICE", "service", COLUMN_PLAIN },   { "KIND", "kind", COLUMN_PLAIN },
+	{ "ADDRESSES", "vips", COLUMN_PLAIN },    { "PORTS", "ports", COLUMN_PLAIN },
 	{ "VERSIONS", "versions", COLUMN_PLAIN }, { "RULES", "rules", COLUMN_PLAIN },
-	{ "KEY", "affinity", COLUMN_PLAIN },	{ "EMPTY", "empty_version", COLUMN_PLAIN },
+	{ "KEY", "affinity", COLUMN_PLAIN },      { "EMPTY", "empty_version", COLUMN_PLAIN },
 };
 static const struct column version_columns[] = {
 	{ "SERVICE", "service", COLUMN_PLAIN }, { "VERSION", "version", COLUMN_PLAIN },
-	{ "PORT", "port", COLUMN_PLAIN },	{ "READY", "ready", COLUMN_PLAIN },
-	{ "KNOWN", "known", COLUMN_PLAIN },	{ "CONNECTIONS", "connections", COLUMN_PLAIN },
+	{ "PORT", "port", COLUMN_PLAIN },       { "READY", "ready", COLUMN_PLAIN },
+	{ "KNOWN", "known", COLUMN_PLAIN },     { "CONNECTIONS", "connections", COLUMN_PLAIN },
 };
 static const struct column endpoint_columns[] = {
-	{ "SERVICE", "service", COLUMN_PLAIN },	 { "ADDRESS", "address", COLUMN_PLAIN },
-	{ "PORTS", "ports", COLUMN_PLAIN },	 { "STATE", "state", COLUMN_STATE },
+	{ "SERVICE", "service", COLUMN_PLAIN },   { "ADDRESS", "address", COLUMN_PLAIN },
+	{ "PORTS", "ports", COLUMN_PLAIN },       { "STATE", "state", COLUMN_STATE },
 	{ "VERSIONS", "versions", COLUMN_PLAIN }, { "WEIGHT", "weight", COLUMN_PLAIN },
-	{ "LABELS", "labels", COLUMN_PLAIN },	 { "SOURCE", "source", COLUMN_PLAIN },
+	{ "LABELS", "labels", COLUMN_PLAIN },     { "SOURCE", "source", COLUMN_PLAIN },
 };
 static const struct column split_columns[] = {
-	{ "SERVICE", "service", COLUMN_PLAIN },	  { "PORT", "port", COLUMN_PLAIN },
-	{ "RULE", "rule", COLUMN_PLAIN },	  { "VERSION", "version", COLUMN_PLAIN },
-	{ "WEIGHT", "weight", COLUMN_PLAIN },	  { "SHARE", "share", COLUMN_PERCENT },
-	{ "", "share", COLUMN_BAR },		  { "OPENED", "opened", COLUMN_PLAIN },
-	{ "MEASURED", "measured", COLUMN_PERCENT }, { "95 % FROM", "measured_low", COLUMN_PERCENT },
+	{ "SERVICE", "service", COLUMN_PLAIN },
+	{ "PORT", "port", COLUMN_PLAIN },
+	{ "RULE", "rule", COLUMN_PLAIN },
+	{ "VERSION", "version", COLUMN_PLAIN },
+	{ "WEIGHT", "weight", COLUMN_PLAIN },
+	{ "SHARE", "share", COLUMN_PERCENT },
+	{ "", "share", COLUMN_BAR },
+	{ "OPENED", "opened", COLUMN_PLAIN },
+	{ "MEASURED", "measured", COLUMN_PERCENT },
+	{ "95 % FROM", "measured_low", COLUMN_PERCENT },
 	{ "TO", "measured_high", COLUMN_PERCENT },
 };
 

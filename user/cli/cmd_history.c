@@ -22,7 +22,9 @@ static json_t *revision_tree(const struct node *node, const struct store_revisio
 			"author", json_text(revision->author), "reason",
 			json_text(revision->reason), "digest", json_digest(revision->digest),
 			"active", is_active, "hot", is_hot, "state",
-			is_active ? "active" : is_hot ? "hot" : "on disk");
+			is_active ? "active"
+			: is_hot  ? "hot"
+				  : "on disk");
 	json_object_set_new(row, "changed",
 			    count > 1 ? json_sprintf("%s (+%zu more)", first, count - 1)
 				      : json_text(first));
@@ -77,16 +79,16 @@ static int history_show(struct cli *cli, const struct node *node, const struct s
 {
 	static const struct column columns[] = {
 		{ "REVISION", "revision", COLUMN_PLAIN }, { "STATE", "state", COLUMN_STATE },
-		{ "PARENT", "parent", COLUMN_PLAIN },	  { "TIME", "time", COLUMN_PLAIN },
-		{ "AUTHOR", "author", COLUMN_PLAIN },	  { "DIGEST", "digest", COLUMN_SHORT },
-		{ "REASON", "reason", COLUMN_PLAIN },	  { "CHANGED", "changed", COLUMN_PLAIN },
+		{ "PARENT", "parent", COLUMN_PLAIN },     { "TIME", "time", COLUMN_PLAIN },
+		{ "AUTHOR", "author", COLUMN_PLAIN },     { "DIGEST", "digest", COLUMN_SHORT },
+		{ "REASON", "reason", COLUMN_PLAIN },     { "CHANGED", "changed", COLUMN_PLAIN },
 	};
 	static const struct section sections[] = {
 		SECTION("revisions", NULL, "no revision yet", columns),
 	};
-	_cleanup_json_ json_t *tree = json_pack("{s:I, s:o, s:[]}", "active_revision",
-						(json_int_t)node->active, "activation",
-						activation_tree(node), "revisions");
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:I, s:o, s:[]}", "active_revision", (json_int_t)node->active,
+			  "activation", activation_tree(node), "revisions");
 	json_t *rows = json_object_get(tree, "revisions");
 	int exit;
 

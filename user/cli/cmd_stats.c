@@ -11,7 +11,9 @@
 #include <time.h>
 
 static const char *const door_names[SL_DOOR_COUNT] = {
-	[SL_DOOR_XDP] = "xdp", [SL_DOOR_TC] = "tc", [SL_DOOR_OUT] = "out",
+	[SL_DOOR_XDP] = "xdp",
+	[SL_DOOR_TC] = "tc",
+	[SL_DOOR_OUT] = "out",
 };
 static const char *const counter_names[SL_COUNTER_COUNT] = {
 #define SL_X(name) #name,
@@ -107,8 +109,8 @@ static void handshakes_set(json_t *row, const struct sl_stats *before, const str
 	for (unsigned i = 0; i < SL_HANDSHAKE_BUCKETS; i++) {
 		__u64 old = before ? before->handshake_us[i] : 0;
 
-		buckets[i] = now->handshake_us[i] >= old ? now->handshake_us[i] - old :
-							   now->handshake_us[i];
+		buckets[i] = now->handshake_us[i] >= old ? now->handshake_us[i] - old
+							 : now->handshake_us[i];
 	}
 	p50 = handshake_quantile(buckets, 0.5);
 	p99 = handshake_quantile(buckets, 0.99);
@@ -122,9 +124,8 @@ static json_t *version_tree(const struct sl_stats *stats, const char *key)
 			 (json_int_t)stats->opened, "closed", (json_int_t)stats->closed, "refused",
 			 (json_int_t)stats->refused, "reset", (json_int_t)stats->reset,
 			 "packets_in", (json_int_t)stats->packets_in, "bytes_in",
-			 (json_int_t)stats->bytes_in, "packets_out",
-			 (json_int_t)stats->packets_out, "bytes_out",
-			 (json_int_t)stats->bytes_out);
+			 (json_int_t)stats->bytes_in, "packets_out", (json_int_t)stats->packets_out,
+			 "bytes_out", (json_int_t)stats->bytes_out);
 }
 
 /* What the active revision calls each version index; NULL where it is another revision's. */
@@ -152,10 +153,9 @@ static bool names_set(const struct view *view, const struct plan_version *versio
 		      json_t *row)
 {
 	struct version_key key = version_key_split(view->scratch, version ? version->key : cut);
-	const char *service = version ? version->service :
-			      cli_host_title(view->scratch, view->node->model, key.host);
-	const char *name = version ? version->name :
-			   key.subset && *key.subset ? key.subset : "-";
+	const char *service = version ? version->service
+				      : cli_host_title(view->scratch, view->node->model, key.host);
+	const char *name = version ? version->name : key.subset && *key.subset ? key.subset : "-";
 
 	json_object_set_new(row, "service", json_text(service));
 	json_object_set_new(row, "version", json_text(name));
@@ -192,15 +192,15 @@ static json_t *versions_tree(const struct view *view, const struct snapshot *bef
 
 static const struct column counter_columns[] = {
 	{ "COUNTER", "counter", COLUMN_PLAIN }, { "XDP", "xdp", COLUMN_PLAIN },
-	{ "TC", "tc", COLUMN_PLAIN },		{ "OUT", "out", COLUMN_PLAIN },
+	{ "TC", "tc", COLUMN_PLAIN },           { "OUT", "out", COLUMN_PLAIN },
 	{ "RATE", "per_second", COLUMN_RATE },
 };
 static const struct column version_columns[] = {
-	{ "SERVICE", "service", COLUMN_PLAIN },	 { "VERSION", "version", COLUMN_PLAIN },
-	{ "PORT", "port", COLUMN_PLAIN },	 { "OPENED", "opened", COLUMN_PLAIN },
-	{ "CLOSED", "closed", COLUMN_PLAIN },	 { "REFUSED", "refused", COLUMN_PLAIN },
-	{ "RESET", "reset", COLUMN_PLAIN },	 { "IN", "bytes_in", COLUMN_BYTES },
-	{ "OUT", "bytes_out", COLUMN_BYTES },	 { "P50", "handshake_p50_us", COLUMN_US },
+	{ "SERVICE", "service", COLUMN_PLAIN },   { "VERSION", "version", COLUMN_PLAIN },
+	{ "PORT", "port", COLUMN_PLAIN },         { "OPENED", "opened", COLUMN_PLAIN },
+	{ "CLOSED", "closed", COLUMN_PLAIN },     { "REFUSED", "refused", COLUMN_PLAIN },
+	{ "RESET", "reset", COLUMN_PLAIN },       { "IN", "bytes_in", COLUMN_BYTES },
+	{ "OUT", "bytes_out", COLUMN_BYTES },     { "P50", "handshake_p50_us", COLUMN_US },
 	{ "P99", "handshake_p99_us", COLUMN_US }, { "RATE", "opened_per_second", COLUMN_RATE },
 };
 
@@ -246,10 +246,9 @@ static int view_show(struct cli *cli, const struct view *view, const struct snap
 		     const struct snapshot *now, bool is_watching)
 {
 	bool has_all = args_has(&cli->args, "all");
-	_cleanup_json_ json_t *tree = json_pack("{s:I, s:o, s:o}", "revision",
-						(json_int_t)view->node->active, "counters",
-						counters_tree(before, now, has_all), "versions",
-						versions_tree(view, before, now));
+	_cleanup_json_ json_t *tree = json_pack(
+		"{s:I, s:o, s:o}", "revision", (json_int_t)view->node->active, "counters",
+		counters_tree(before, now, has_all), "versions", versions_tree(view, before, now));
 
 	if (is_watching && cli->is_terminal && output_is_table(cli))
 		printf("\033[H\033[J");

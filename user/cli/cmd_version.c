@@ -27,9 +27,9 @@ static int version_run(struct cli *cli)
 	static const struct section sections[] = { SECTION(NULL, NULL, NULL, columns) };
 	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel = NULL;
 	int err = kernel_open(cli->node.pin_dir, &kernel);
-	_cleanup_json_ json_t *tree = json_pack("{s:s, s:I, s:o}", "version", SLUICE_VERSION, "abi",
-						(json_int_t)SL_ABI, "pinned_abi",
-						err ? json_null() : json_integer(SL_ABI));
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:s, s:I, s:o}", "version", SLUICE_VERSION, "abi", (json_int_t)SL_ABI,
+			  "pinned_abi", err ? json_null() : json_integer(SL_ABI));
 
 	if (err == -EPROTO)
 		diag_add(cli->diags, DIAG_WARNING, NULL, 0, 0, NULL,

@@ -21,7 +21,8 @@ static int words_parse(struct cli *cli, void *parent, struct weight_change *chan
 	change->words = talloc_zero_array(parent, struct weight_word, (unsigned)change->word_count);
 	for (size_t i = 0; i < change->word_count; i++) {
 		int err = change->words ? weight_parse(parent, cli->args.words[i + 1], cli->diags,
-						       &change->words[i]) : -ENOMEM;
+						       &change->words[i])
+					: -ENOMEM;
 
 		if (err)
 			return err == -ERANGE ? CLI_REFUSED : CLI_USAGE;
@@ -96,8 +97,10 @@ static int split_show(struct cli *cli, void *scratch, const struct weight_change
 		      const struct node_result *result)
 {
 	static const struct column columns[] = {
-		{ "VERSION", "version", COLUMN_PLAIN }, { "WEIGHT", "weight", COLUMN_PLAIN },
-		{ "WAS", "was", COLUMN_PLAIN },		{ "SHARE", "share", COLUMN_PERCENT },
+		{ "VERSION", "version", COLUMN_PLAIN },
+		{ "WEIGHT", "weight", COLUMN_PLAIN },
+		{ "WAS", "was", COLUMN_PLAIN },
+		{ "SHARE", "share", COLUMN_PERCENT },
 		{ "", "share", COLUMN_BAR },
 	};
 	static const struct section sections[] = { SECTION("split", NULL, NULL, columns) };

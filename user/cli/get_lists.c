@@ -24,8 +24,8 @@ static json_t *ports_tree(const struct service *service)
 	for (size_t i = 0; i < service->port_count; i++) {
 		const struct service_port *port = &service->ports[i];
 
-		json_array_append_new(list, json_sprintf("%u/%s", port->number,
-							 protocol_name(port->protocol)));
+		json_array_append_new(
+			list, json_sprintf("%u/%s", port->number, protocol_name(port->protocol)));
 	}
 	return list;
 }

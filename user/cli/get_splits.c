@@ -15,8 +15,9 @@ static uint64_t *opened_read(const struct view *view, bool is_since_flip)
 {
 	const struct kernel *kernel = view->node->kernel;
 	const struct plan *plan = view->plan;
-	uint64_t *opened = kernel ? talloc_zero_array(view->scratch, uint64_t,
-						      (unsigned)plan->version_count) : NULL;
+	uint64_t *opened =
+		kernel ? talloc_zero_array(view->scratch, uint64_t, (unsigned)plan->version_count)
+		       : NULL;
 
 	for (size_t i = 0; opened && i < plan->version_count; i++) {
 		struct sl_stats stats;
@@ -58,8 +59,7 @@ static void measured_set(json_t *row, const uint64_t *opened, const struct plan_
 
 	for (size_t i = 0; opened && i < split->count; i++)
 		total += opened[split->versions[i]];
-	json_object_set_new(row, "opened",
-			    opened ? json_integer((json_int_t)hits) : json_null());
+	json_object_set_new(row, "opened", opened ? json_integer((json_int_t)hits) : json_null());
 	if (!total) {
 		json_object_set_new(row, "measured", json_null());
 		json_object_set_new(row, "measured_low", json_null());
@@ -72,8 +72,7 @@ static void measured_set(json_t *row, const uint64_t *opened, const struct plan_
 	json_object_set_new(row, "measured_high", json_real(high));
 }
 
-static json_t *version_tree(const struct plan_service *service,
-			    const struct plan_version *version)
+static json_t *version_tree(const struct plan_service *service, const struct plan_version *version)
 {
 	size_t size = strlen(service->host);
 

@@ -52,8 +52,9 @@ static void script_add(struct script *script, char mark, const char *text)
 static uint16_t *table_fill(const struct text *a, const struct text *b)
 {
 	size_t width = b->count + 1, cells = (a->count + 1) * width;
-	uint16_t *table = cells <= CELLS_MAX && a->count < UINT16_MAX && b->count < UINT16_MAX ?
-				  talloc_zero_array(NULL, uint16_t, (unsigned)cells) : NULL;
+	uint16_t *table = cells <= CELLS_MAX && a->count < UINT16_MAX && b->count < UINT16_MAX
+				  ? talloc_zero_array(NULL, uint16_t, (unsigned)cells)
+				  : NULL;
 
 	for (size_t i = table ? a->count : 0; i-- > 0;) {
 		for (size_t j = b->count; j-- > 0;) {

@@ -19,9 +19,8 @@ const struct option global_options[] = {
 	{ "help", 'h', NULL, "this help" },
 };
 const size_t global_option_count = ARRAY_SIZE(global_options);
-const struct option dry_run_option = {
-	"dry-run", 'n', NULL, "say what would change, change nothing"
-};
+const struct option dry_run_option = { "dry-run", 'n', NULL,
+				       "say what would change, change nothing" };
 
 /* Every option that is allowed at this point of the line, one table after the other. */
 static const struct option *option_at(const struct command *command, size_t at)
@@ -33,8 +32,8 @@ static const struct option *option_at(const struct command *command, size_t at)
 		return NULL;
 	if (at < command->option_count)
 		return &command->options[at];
-	return at == command->option_count && (command->flags & COMMAND_CHANGES) ? &dry_run_option :
-										   NULL;
+	return at == command->option_count && (command->flags & COMMAND_CHANGES) ? &dry_run_option
+										 : NULL;
 }
 
 static const struct option *option_find(const struct command *command, const char *name,
@@ -80,8 +79,8 @@ static int option_unknown(struct cli *cli, const char *typed)
 static int args_add(struct cli *cli, const struct option *option, const char *value)
 {
 	struct args *args = &cli->args;
-	struct given *given = talloc_realloc(cli, args->given, struct given,
-					     (unsigned)args->given_count + 1);
+	struct given *given =
+		talloc_realloc(cli, args->given, struct given, (unsigned)args->given_count + 1);
 
 	if (!given)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
@@ -234,7 +233,9 @@ int args_revision(struct cli *cli, const char *text, uint32_t *ret_revision)
 static int format_apply(struct cli *cli, const char *text)
 {
 	static const char *const names[] = {
-		[CLI_TABLE] = "table", [CLI_JSON] = "json", [CLI_YAML] = "yaml",
+		[CLI_TABLE] = "table",
+		[CLI_JSON] = "json",
+		[CLI_YAML] = "yaml",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -311,8 +312,7 @@ static int words_check(struct cli *cli)
 				command->usage);
 	if (count > command->words_max)
 		return cli_fail(cli, CLI_USAGE, "one word too many: \"%s\"; usage: sluice %s %s",
-				cli->args.words[command->words_max], command->name,
-				command->usage);
+				cli->args.words[command->words_max], command->name, command->usage);
 	return CLI_DONE;
 }
 

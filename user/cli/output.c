@@ -78,8 +78,7 @@ json_t *json_time(int64_t seconds)
 	struct tm parts;
 	char text[32];
 
-	if (!gmtime_r(&when, &parts) ||
-	    !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts))
+	if (!gmtime_r(&when, &parts) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts))
 		return json_null();
 	return json_string(text);
 }
@@ -122,7 +121,9 @@ json_t *json_labels(const struct label_list *labels)
 json_t *json_diags(const struct diags *diags)
 {
 	static const char *const levels[] = {
-		[DIAG_NOTE] = "note", [DIAG_WARNING] = "warning", [DIAG_ERROR] = "error",
+		[DIAG_NOTE] = "note",
+		[DIAG_WARNING] = "warning",
+		[DIAG_ERROR] = "error",
 	};
 	json_t *list = json_array();
 
@@ -151,8 +152,9 @@ json_t *json_result(const struct cli *cli, const struct node_result *result)
 
 static void change_print(const struct cli *cli, const char *line, size_t size, FILE *out)
 {
-	const char *sequence = line[0] == '+' ? COLOUR_GREEN :
-			       line[0] == '-' ? COLOUR_RED : COLOUR_YELLOW;
+	const char *sequence = line[0] == '+'   ? COLOUR_GREEN
+			       : line[0] == '-' ? COLOUR_RED
+						: COLOUR_YELLOW;
 
 	fprintf(out, "%s%.*s%s\n", colour(cli, sequence), (int)size, line, colour(cli, COLOUR_OFF));
 }

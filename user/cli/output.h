@@ -39,8 +39,10 @@ struct section {
 	size_t column_count;
 };
 
-#define SECTION(list_, heading_, empty_, columns_) \
-	{ list_, heading_, empty_, columns_, ARRAY_SIZE(columns_) }
+#define SECTION(list_, heading_, empty_, columns_)                                                 \
+	{                                                                                          \
+		list_, heading_, empty_, columns_, ARRAY_SIZE(columns_)                            \
+	}
 
 /*
  * The tree in the format that was asked for. CLI_DONE; CLI_FAILED when it is NULL (no memory) or

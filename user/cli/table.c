@@ -62,7 +62,8 @@ static char *list_text(void *parent, const json_t *list)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, item) {
+	json_array_foreach((json_t *)list, i, item)
+	{
 		_cleanup_talloc_ char *part = value_text(NULL, item);
 
 		text = talloc_asprintf_append(text, "%s%s", i ? ", " : "", part);
@@ -76,7 +77,8 @@ static char *map_text(void *parent, const json_t *map)
 	const char *key;
 	json_t *item;
 
-	json_object_foreach((json_t *)map, key, item) {
+	json_object_foreach((json_t *)map, key, item)
+	{
 		_cleanup_talloc_ char *part = value_text(NULL, item);
 
 		text = talloc_asprintf_append(text, "%s%s=%s", *text ? "," : "", key, part);
@@ -88,8 +90,8 @@ static char *value_text(void *parent, const json_t *value)
 {
 	switch (value ? json_typeof(value) : JSON_NULL) {
 	case JSON_STRING:
-		return talloc_strdup(parent, *json_string_value(value) ? json_string_value(value) :
-									 "-");
+		return talloc_strdup(parent,
+				     *json_string_value(value) ? json_string_value(value) : "-");
 	case JSON_INTEGER:
 		return talloc_asprintf(parent, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	case JSON_REAL:
@@ -191,10 +193,10 @@ static const char *state_colour(const struct cli *cli, const char *word)
 	static const struct {
 		const char *word, *sequence;
 	} words[] = {
-		{ "ready", COLOUR_GREEN },	{ "ok", COLOUR_GREEN },
-		{ "active", COLOUR_GREEN },	{ "yes", COLOUR_GREEN },
+		{ "ready", COLOUR_GREEN },        { "ok", COLOUR_GREEN },
+		{ "active", COLOUR_GREEN },       { "yes", COLOUR_GREEN },
 		{ "terminating", COLOUR_YELLOW }, { "drained", COLOUR_YELLOW },
-		{ "not ready", COLOUR_RED },	{ "no", COLOUR_RED },
+		{ "not ready", COLOUR_RED },      { "no", COLOUR_RED },
 		{ "drift", COLOUR_RED },
 	};
 
@@ -225,8 +227,8 @@ static void row_print(const struct cli *cli, const struct grid *grid, size_t row
 		const struct column *column = &grid->section->columns[c];
 		const struct cell *cell = &grid->cells[row * columns + c];
 		/* A title and a missing number stand where the numbers do. */
-		bool is_right = cell->is_right || (grid->cells[c].is_right &&
-						   (row == 0 || !strcmp(cell->text, "-")));
+		bool is_right = cell->is_right ||
+				(grid->cells[c].is_right && (row == 0 || !strcmp(cell->text, "-")));
 		int room = grid->widths[c] - text_width(cell->text);
 		const char *sequence = cell_colour(cli, column, cell, row == 0);
 

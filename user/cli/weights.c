@@ -192,9 +192,9 @@ static int version_unknown(const struct service *service, const struct rule *rul
 			   struct diags *diags)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
-	const char **names = talloc_array(scratch, const char *,
-					  (unsigned)(service->subset_count +
-						     rule->destination_count) + 1);
+	const char **names =
+		talloc_array(scratch, const char *,
+			     (unsigned)(service->subset_count + rule->destination_count) + 1);
 	char *list = talloc_strdup(scratch, "");
 	const char *nearest;
 	size_t count;
@@ -216,8 +216,8 @@ static int version_unknown(const struct service *service, const struct rule *rul
 static bool target_of_host(const struct model *model, const char *name, struct target *ret_target)
 {
 	const char *slash = strchr(name, '/');
-	_cleanup_talloc_ char *host = talloc_strndup(NULL, name, slash ? (size_t)(slash - name) :
-									  strlen(name));
+	_cleanup_talloc_ char *host =
+		talloc_strndup(NULL, name, slash ? (size_t)(slash - name) : strlen(name));
 	struct service *service;
 
 	if (!host || model_service_resolve(model, host, &service))

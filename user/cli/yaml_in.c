@@ -44,9 +44,8 @@ static json_t *node_tree(yaml_document_t *document, yaml_node_t *node)
 		tree = json_array();
 		for (yaml_node_item_t *item = node->data.sequence.items.start;
 		     item < node->data.sequence.items.top; item++)
-			json_array_append_new(tree,
-					      node_tree(document, yaml_document_get_node(document,
-											 *item)));
+			json_array_append_new(
+				tree, node_tree(document, yaml_document_get_node(document, *item)));
 		return tree;
 	}
 	tree = json_object();

@@ -32,8 +32,8 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, yaml_scalar_s
  */
 static bool is_plain_text(const char *text)
 {
-	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off",
-					     "y", "n", "nan", "inf", "infinity" };
+	static const char *const words[] = { "null", "true", "false", "yes", "no",  "on",
+					     "off",  "y",    "n",     "nan", "inf", "infinity" };
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 	if (!*text || !strchr(letters, text[0]) || strlen(text) > 60)
@@ -88,7 +88,8 @@ static bool emit_map(yaml_emitter_t *emitter, const json_t *map)
 			  yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
 							      YAML_BLOCK_MAPPING_STYLE));
 
-	json_object_foreach((json_t *)map, key, value) {
+	json_object_foreach((json_t *)map, key, value)
+	{
 		is_ok = is_ok && emit_text(emitter, key) && emit_value(emitter, value);
 	}
 	return is_ok && emit(emitter, &event, yaml_mapping_end_event_initialize(&event));

@@ -15,7 +15,8 @@ static int texts_parse(struct work *work, const struct input_text *texts, size_t
 	for (size_t i = 0; i < count; i++) {
 		struct node *document = NULL;
 		int r = texts[i].size ? yaml_parse(work->reader.memory, &texts[i],
-						   work->reader.diags, &document) : 0;
+						   work->reader.diags, &document)
+				      : 0;
 
 		/* What stands in the other texts is still worth hearing. */
 		if (r < 0 && r != -EINVAL)
@@ -181,8 +182,8 @@ static int work_start(struct work *work, enum input_mode mode, const struct mode
 	bool is_kept = base_model && mode == INPUT_MERGE;
 
 	work->model = is_kept ? model_copy(memory, base_model) : talloc_zero(memory, struct model);
-	work->inventory = base_inventory ? inventory_copy(memory, base_inventory) :
-					   talloc_zero(memory, struct inventory);
+	work->inventory = base_inventory ? inventory_copy(memory, base_inventory)
+					 : talloc_zero(memory, struct inventory);
 	if (!work->model || !work->inventory)
 		return -ENOMEM;
 	work->base_group_count = work->inventory->group_count;

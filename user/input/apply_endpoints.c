@@ -55,10 +55,9 @@ static const char *workload_of(struct work *work, const struct kube_target *targ
 	if (!target || !target->name || (target->kind && strcmp(target->kind, "Pod")))
 		return "";
 
-	const char *name = talloc_asprintf(work->inventory, "%s/%s",
-					   target->namespace ? target->namespace :
-							       object->meta.namespace,
-					   target->name);
+	const char *name = talloc_asprintf(
+		work->inventory, "%s/%s",
+		target->namespace ? target->namespace : object->meta.namespace, target->name);
 	work->is_failed |= !name;
 	return name ? name : "";
 }
@@ -67,8 +66,8 @@ static const char *workload_of(struct work *work, const struct kube_target *targ
 static size_t ports_fill(struct work *work, const struct list *from,
 			 struct endpoint_port **ret_ports)
 {
-	struct endpoint_port *ports = KEEP_ARRAY(work, work->inventory, struct endpoint_port,
-						 from->count);
+	struct endpoint_port *ports =
+		KEEP_ARRAY(work, work->inventory, struct endpoint_port, from->count);
 	size_t count = 0;
 
 	for (size_t i = 0; ports && i < from->count; i++) {
@@ -383,8 +382,8 @@ static void own_endpoint_fill(struct work *work, const struct own_endpoint *from
 static const char *own_host(struct work *work, const char *text)
 {
 	size_t length = strlen(text);
-	const char *host = talloc_strndup(work->inventory, text,
-					  length - (length && text[length - 1] == '.'));
+	const char *host =
+		talloc_strndup(work->inventory, text, length - (length && text[length - 1] == '.'));
 	work->is_failed |= !host;
 	return host ? host : "";
 }

@@ -118,8 +118,8 @@ static void destination_fill(struct work *work, const struct object *object,
 {
 	const struct vs_destination *at = from->destination;
 
-	to->host = keep_text(work, work->model,
-			     host_resolve(work, at->host, object->meta.namespace));
+	to->host =
+		keep_text(work, work->model, host_resolve(work, at->host, object->meta.namespace));
 	to->subset = keep_text(work, work->model, at->subset ? at->subset : "");
 	to->port = at->port ? (uint16_t)at->port->number.value : 0;
 }
@@ -274,8 +274,8 @@ static int virtual_service_compare(const void *key, const void *element)
 
 static bool has_virtual_service(const struct work *work, const struct service *service)
 {
-	return bsearch(service, work->by_identity, work->objects.count,
-		       sizeof(*work->by_identity), virtual_service_compare) != NULL;
+	return bsearch(service, work->by_identity, work->objects.count, sizeof(*work->by_identity),
+		       virtual_service_compare) != NULL;
 }
 
 void virtual_services_settle(struct work *work)

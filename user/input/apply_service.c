@@ -129,9 +129,10 @@ static void kube_service_fill(struct work *work, const struct object *object,
 	service->name = keep_text(work, work->model, object->meta.name);
 	service->namespace = keep_text(work, work->model, object->meta.namespace);
 	service->selector = keep_labels(work, work->model, &spec->selector);
-	service->entry_affinity = spec->session_affinity &&
-				  !strcmp(spec->session_affinity, "ClientIP") ?
-					  AFFINITY_CLIENT_IP : AFFINITY_NONE;
+	service->entry_affinity =
+		spec->session_affinity && !strcmp(spec->session_affinity, "ClientIP")
+			? AFFINITY_CLIENT_IP
+			: AFFINITY_NONE;
 	service->entry_empty = object->meta.empty;
 	kube_vips(work, body, service);
 	service->port_count = 0;
@@ -165,8 +166,8 @@ static void report_takeover(struct work *work, const struct object *object,
 void kube_service_apply(struct work *work, const struct object *object)
 {
 	const struct kube_service *body = object->body;
-	const char *host = host_of_kube(work->reader.memory, object->meta.name,
-					object->meta.namespace);
+	const char *host =
+		host_of_kube(work->reader.memory, object->meta.name, object->meta.namespace);
 	struct host_claims *claims;
 	struct service *service = host ? work_service(work, host, &claims) : NULL;
 
@@ -256,8 +257,8 @@ void service_entry_apply(struct work *work, const struct object *object)
 		return;
 	}
 
-	const char *host = host_resolve(work, LIST_OF(const char, entry->hosts, 0),
-					object->meta.namespace);
+	const char *host =
+		host_resolve(work, LIST_OF(const char, entry->hosts, 0), object->meta.namespace);
 	struct service *service = work_service(work, host, &claims);
 	if (!service) {
 		work->is_failed = true;

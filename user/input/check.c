@@ -91,8 +91,8 @@ static bool is_label_text(const char *text, size_t length)
 	for (size_t i = 0; i < length; i++)
 		if (!isalnum((unsigned char)text[i]) && !strchr("-_.", text[i]))
 			return false;
-	return !length || (isalnum((unsigned char)text[0]) &&
-			   isalnum((unsigned char)text[length - 1]));
+	return !length ||
+	       (isalnum((unsigned char)text[0]) && isalnum((unsigned char)text[length - 1]));
 }
 
 static bool is_label_key(const char *key)

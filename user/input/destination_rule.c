@@ -25,12 +25,30 @@ static void check_simple(struct reader *reader, const struct node *node, const v
 			    node->text);
 }
 
-#define NUMBER(json) { json, FIELD_INT, NOWHERE, .max = INT64_MAX }
-#define DURATION(json) { json, FIELD_DURATION, NOWHERE }
-#define BOOLEAN(json) { json, FIELD_BOOL, NOWHERE }
-#define STRING(json) { json, FIELD_STRING, NOWHERE }
-#define STRINGS(json) { json, FIELD_STRINGS, NOWHERE }
-#define OBJECT(json, schema) { json, FIELD_OBJECT, NOWHERE, .sub = &(schema) }
+#define NUMBER(json)                                                                               \
+	{                                                                                          \
+		json, FIELD_INT, NOWHERE, .max = INT64_MAX                                         \
+	}
+#define DURATION(json)                                                                             \
+	{                                                                                          \
+		json, FIELD_DURATION, NOWHERE                                                      \
+	}
+#define BOOLEAN(json)                                                                              \
+	{                                                                                          \
+		json, FIELD_BOOL, NOWHERE                                                          \
+	}
+#define STRING(json)                                                                               \
+	{                                                                                          \
+		json, FIELD_STRING, NOWHERE                                                        \
+	}
+#define STRINGS(json)                                                                              \
+	{                                                                                          \
+		json, FIELD_STRINGS, NOWHERE                                                       \
+	}
+#define OBJECT(json, schema)                                                                       \
+	{                                                                                          \
+		json, FIELD_OBJECT, NOWHERE, .sub = &(schema)                                      \
+	}
 
 static const struct field ring_hash_fields[] = { NUMBER("minimumRingSize") };
 static const struct schema schema_ring_hash = SCHEMA_CHECKED("RingHash", ring_hash_fields);
@@ -63,8 +81,10 @@ static const struct field consistent_hash_fields[] = {
 	  .why = OUR_TABLES },
 };
 static const struct schema schema_consistent_hash = {
-	.name = "ConsistentHashLB", .size = sizeof(struct dr_consistent_hash),
-	.fields = consistent_hash_fields, .count = ARRAY_SIZE(consistent_hash_fields),
+	.name = "ConsistentHashLB",
+	.size = sizeof(struct dr_consistent_hash),
+	.fields = consistent_hash_fields,
+	.count = ARRAY_SIZE(consistent_hash_fields),
 	.need_choice = 1,
 };
 
@@ -118,7 +138,9 @@ static const struct schema schema_load_balancer =
 	SCHEMA("LoadBalancerSettings", struct dr_load_balancer, load_balancer_fields);
 
 static const struct field keepalive_fields[] = {
-	NUMBER("probes"), DURATION("time"), DURATION("interval"),
+	NUMBER("probes"),
+	DURATION("time"),
+	DURATION("interval"),
 };
 static const struct schema schema_keepalive = SCHEMA_CHECKED("TcpKeepalive", keepalive_fields);
 static const struct field tcp_settings_fields[] = {
@@ -135,23 +157,32 @@ static const struct schema schema_http2_keepalive =
 	SCHEMA_CHECKED("ConnectionKeepalive", http2_keepalive_fields);
 static const char *const h2_words[] = { "DEFAULT", "DO_NOT_UPGRADE", "UPGRADE", NULL };
 static const struct field http_settings_fields[] = {
-	NUMBER("http1MaxPendingRequests"), NUMBER("http2MaxRequests"),
-	NUMBER("maxRequestsPerConnection"), NUMBER("maxRetries"), DURATION("idleTimeout"),
+	NUMBER("http1MaxPendingRequests"),
+	NUMBER("http2MaxRequests"),
+	NUMBER("maxRequestsPerConnection"),
+	NUMBER("maxRetries"),
+	DURATION("idleTimeout"),
 	{ "h2UpgradePolicy", FIELD_ENUM, NOWHERE, .words = h2_words },
-	BOOLEAN("useClientProtocol"), NUMBER("maxConcurrentStreams"),
+	BOOLEAN("useClientProtocol"),
+	NUMBER("maxConcurrentStreams"),
 	OBJECT("http2KeepAlive", schema_http2_keepalive),
 };
 static const struct schema schema_http_settings =
 	SCHEMA_CHECKED("HTTPSettings", http_settings_fields);
 static const struct field pool_fields[] = {
-	OBJECT("tcp", schema_tcp_settings), OBJECT("http", schema_http_settings),
+	OBJECT("tcp", schema_tcp_settings),
+	OBJECT("http", schema_http_settings),
 };
 static const struct schema schema_pool = SCHEMA_CHECKED("ConnectionPoolSettings", pool_fields);
 
 static const struct field outlier_fields[] = {
-	NUMBER("consecutiveErrors"), BOOLEAN("splitExternalLocalOriginErrors"),
-	NUMBER("consecutiveLocalOriginFailures"), NUMBER("consecutiveGatewayErrors"),
-	NUMBER("consecutive5xxErrors"), DURATION("interval"), DURATION("baseEjectionTime"),
+	NUMBER("consecutiveErrors"),
+	BOOLEAN("splitExternalLocalOriginErrors"),
+	NUMBER("consecutiveLocalOriginFailures"),
+	NUMBER("consecutiveGatewayErrors"),
+	NUMBER("consecutive5xxErrors"),
+	DURATION("interval"),
+	DURATION("baseEjectionTime"),
 	{ "maxEjectionPercent", FIELD_INT, NOWHERE, .max = 100 },
 	{ "minHealthPercent", FIELD_INT, NOWHERE, .max = 100 },
 	{ "outlierDetectionHttpErrorCodes", FIELD_INTS, NOWHERE },
@@ -161,9 +192,14 @@ static const struct schema schema_outlier = SCHEMA_CHECKED("OutlierDetection", o
 static const char *const tls_words[] = { "DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL", NULL };
 static const struct field tls_fields[] = {
 	{ "mode", FIELD_ENUM, NOWHERE, .words = tls_words },
-	STRING("clientCertificate"), STRING("privateKey"), STRING("caCertificates"),
-	STRING("credentialName"), STRINGS("subjectAltNames"), STRING("sni"),
-	BOOLEAN("insecureSkipVerify"), STRING("caCrl"),
+	STRING("clientCertificate"),
+	STRING("privateKey"),
+	STRING("caCertificates"),
+	STRING("credentialName"),
+	STRINGS("subjectAltNames"),
+	STRING("sni"),
+	BOOLEAN("insecureSkipVerify"),
+	STRING("caCrl"),
 };
 static const struct schema schema_tls = SCHEMA_CHECKED("ClientTLSSettings", tls_fields);
 
@@ -180,16 +216,22 @@ static const struct field proxy_fields[] = {
 static const struct schema schema_proxy = SCHEMA_CHECKED("ProxyProtocol", proxy_fields);
 static const struct field budget_fields[] = {
 	{ "percent", FIELD_REAL, NOWHERE, .max = 100 },
-	NUMBER("minRetryConcurrency"), DURATION("budgetInterval"),
+	NUMBER("minRetryConcurrency"),
+	DURATION("budgetInterval"),
 };
 static const struct schema schema_budget = SCHEMA_CHECKED("RetryBudget", budget_fields);
 
-#define IGNORED(json, schema) { json, FIELD_OBJECT, FIELD_IGNORED, NOWHERE, .sub = &(schema) }
+#define IGNORED(json, schema)                                                                      \
+	{                                                                                          \
+		json, FIELD_OBJECT, FIELD_IGNORED, NOWHERE, .sub = &(schema)                       \
+	}
 #define PLAINTEXT "connections are passed on as they are"
 
 static const struct field port_policy_fields[] = {
-	OBJECT("port", schema_port_selector), OBJECT("loadBalancer", schema_load_balancer),
-	OBJECT("connectionPool", schema_pool), OBJECT("outlierDetection", schema_outlier),
+	OBJECT("port", schema_port_selector),
+	OBJECT("loadBalancer", schema_load_balancer),
+	OBJECT("connectionPool", schema_pool),
+	OBJECT("outlierDetection", schema_outlier),
 	OBJECT("tls", schema_tls),
 };
 static const struct schema schema_port_policy =

@@ -156,8 +156,9 @@ void emit_map(struct emit *emit)
 		emit_plain_map(&emit->plain);
 		return;
 	}
-	emit_event(emit, &event, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
-								     YAML_BLOCK_MAPPING_STYLE));
+	emit_event(emit, &event,
+		   yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
+						       YAML_BLOCK_MAPPING_STYLE));
 }
 
 void emit_map_end(struct emit *emit)
@@ -179,8 +180,9 @@ void emit_list(struct emit *emit)
 		emit_plain_list(&emit->plain);
 		return;
 	}
-	emit_event(emit, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
-								      YAML_BLOCK_SEQUENCE_STYLE));
+	emit_event(emit, &event,
+		   yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
+							YAML_BLOCK_SEQUENCE_STYLE));
 }
 
 void emit_list_end(struct emit *emit)
@@ -202,8 +204,9 @@ void emit_empty_list(struct emit *emit)
 		emit_plain_empty_list(&emit->plain);
 		return;
 	}
-	emit_event(emit, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
-								      YAML_FLOW_SEQUENCE_STYLE));
+	emit_event(emit, &event,
+		   yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
+							YAML_FLOW_SEQUENCE_STYLE));
 	emit_list_end(emit);
 }
 

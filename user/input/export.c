@@ -72,7 +72,9 @@ static void vips_write(struct emit *emit, const char *key, const struct service 
 static void kube_port_write(struct emit *emit, const struct service_port *port)
 {
 	static const char *const app_words[] = {
-		[APP_UNKNOWN] = APP_PROTOCOL_UNKNOWN, [APP_HTTP] = "http", [APP_TCP] = "tcp",
+		[APP_UNKNOWN] = APP_PROTOCOL_UNKNOWN,
+		[APP_HTTP] = "http",
+		[APP_TCP] = "tcp",
 	};
 
 	emit_map(emit);
@@ -123,8 +125,8 @@ static enum empty_policy entry_empty(const struct service *service)
 
 static enum affinity entry_affinity(const struct service *service)
 {
-	return service->rule_affinity == AFFINITY_CLIENT_IP ? service->entry_affinity :
-							      service->affinity;
+	return service->rule_affinity == AFFINITY_CLIENT_IP ? service->entry_affinity
+							    : service->affinity;
 }
 
 static void kube_service_write(struct emit *emit, const struct service *service)
@@ -208,10 +210,10 @@ static void destination_rule_write(struct emit *emit, const struct service *serv
 {
 	/* A service that nothing defines has no document of its own to carry its policy. */
 	bool is_undefined = service->origin == SERVICE_UNDEFINED;
-	bool is_entry_alike = service->origin == SERVICE_ENTRY &&
-			      service->affinity == AFFINITY_CLIENT_IP;
-	enum affinity affinity = is_undefined || is_entry_alike ? service->affinity :
-								  service->rule_affinity;
+	bool is_entry_alike =
+		service->origin == SERVICE_ENTRY && service->affinity == AFFINITY_CLIENT_IP;
+	enum affinity affinity =
+		is_undefined || is_entry_alike ? service->affinity : service->rule_affinity;
 
 	emit_document(emit, ISTIO_V1, "DestinationRule");
 	meta_write(emit, or_else(service->destination_rule, service->name),

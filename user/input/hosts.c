@@ -48,8 +48,8 @@ static size_t count_dots(const char *text)
 
 static bool is_entry_host(const struct work *work, const char *host)
 {
-	return bsearch(&host, work->entry_hosts, work->entry_host_count,
-		       sizeof(*work->entry_hosts), compare_text) != NULL;
+	return bsearch(&host, work->entry_hosts, work->entry_host_count, sizeof(*work->entry_hosts),
+		       compare_text) != NULL;
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -101,7 +101,8 @@ static const char *entry_host(struct work *work, const struct object *object)
 	const char *host = entry->hosts.count ? LIST_OF(const char, entry->hosts, 0) : "";
 
 	return strchr(host, '.') ? talloc_strndup(work->reader.memory, host,
-						  strlen(host) - ends_with(host, ".")) : NULL;
+						  strlen(host) - ends_with(host, "."))
+				 : NULL;
 }
 
 static int entry_hosts_collect(struct work *work, const struct model *model)
@@ -136,8 +137,8 @@ static void host_add(struct work *work, struct host_set *set, const char *host)
 {
 	if (set->count == set->capacity) {
 		size_t capacity = set->capacity ? set->capacity * 2 : 64;
-		const char **list = talloc_realloc(work->reader.memory, set->list, const char *,
-						   capacity);
+		const char **list =
+			talloc_realloc(work->reader.memory, set->list, const char *, capacity);
 		if (!list) {
 			work->is_failed = true;
 			return;
@@ -160,8 +161,9 @@ static void object_hosts(struct work *work, struct host_set *set, const struct o
 			 host_of_kube(work->reader.memory, object->meta.name, namespace));
 		return;
 	case OBJECT_DESTINATION_RULE:
-		host_add(work, set, host_resolve(
-			work, ((const struct destination_rule *)body->spec)->host, namespace));
+		host_add(work, set,
+			 host_resolve(work, ((const struct destination_rule *)body->spec)->host,
+				      namespace));
 		return;
 	case OBJECT_SERVICE_ENTRY:
 		hosts = &((const struct service_entry *)body->spec)->hosts;
@@ -182,8 +184,10 @@ static void service_fill(struct work *work, struct service *service, const char 
 
 	*service = (struct service){
 		.host = keep_text(work, model, host),
-		.destination_rule = "", .destination_rule_namespace = "",
-		.virtual_service = "", .virtual_service_namespace = "",
+		.destination_rule = "",
+		.destination_rule_namespace = "",
+		.virtual_service = "",
+		.virtual_service_namespace = "",
 	};
 	if (host_split(model, host, &service->name, &service->namespace))
 		return;

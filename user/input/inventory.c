@@ -15,9 +15,8 @@ void group_put(struct work *work, const struct endpoint_group *group)
 
 	if (inventory->group_count >= work->group_capacity) {
 		work->group_capacity = inventory->group_count * 2 + 16;
-		struct endpoint_group *list = talloc_realloc(inventory, inventory->groups,
-							     struct endpoint_group,
-							     work->group_capacity);
+		struct endpoint_group *list = talloc_realloc(
+			inventory, inventory->groups, struct endpoint_group, work->group_capacity);
 		if (!list) {
 			work->is_failed = true;
 			return;
@@ -138,9 +137,9 @@ void inventory_settle(struct work *work)
 					     inventory->group_count, compare_groups);
 	inventory->drain_count = list_settle(work, inventory->drains, sizeof(*inventory->drains),
 					     inventory->drain_count, compare_drains);
-	inventory->workload_count = list_settle(work, inventory->workloads,
-						sizeof(*inventory->workloads),
-						inventory->workload_count, compare_workloads);
+	inventory->workload_count =
+		list_settle(work, inventory->workloads, sizeof(*inventory->workloads),
+			    inventory->workload_count, compare_workloads);
 	for (size_t i = 0; i < inventory->workload_count; i++)
 		if (inventory->workloads[i].addr.family)
 			inventory->workloads[kept++] = inventory->workloads[i];

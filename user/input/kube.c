@@ -10,14 +10,21 @@
 
 #include "../base/cleanup.h"
 
-#define LENIENT(type_name, struct_type, table)                                               \
-	{ .name = (type_name), .size = sizeof(struct_type), .fields = (table),             \
-	  .count = ARRAY_SIZE(table), .is_lenient = true }
-#define GROWING(type_name, struct_type, table)                                               \
-	{ .name = (type_name), .size = sizeof(struct_type), .fields = (table),             \
-	  .count = ARRAY_SIZE(table), .is_growing = true }
+#define LENIENT(type_name, struct_type, table)                                                     \
+	{                                                                                          \
+		.name = (type_name), .size = sizeof(struct_type), .fields = (table),               \
+		.count = ARRAY_SIZE(table), .is_lenient = true                                     \
+	}
+#define GROWING(type_name, struct_type, table)                                                     \
+	{                                                                                          \
+		.name = (type_name), .size = sizeof(struct_type), .fields = (table),               \
+		.count = ARRAY_SIZE(table), .is_growing = true                                     \
+	}
 
-#define SILENT(json) { json, FIELD_ANY, FIELD_SILENT, NOWHERE }
+#define SILENT(json)                                                                               \
+	{                                                                                          \
+		json, FIELD_ANY, FIELD_SILENT, NOWHERE                                             \
+	}
 /* What every object has; object.c reads it. */
 #define HEAD SILENT("apiVersion"), SILENT("kind"), SILENT("metadata")
 
@@ -61,8 +68,11 @@ static void check_protocol(struct reader *reader, const struct node *node, const
 			     (const char *)text);
 }
 
-#define PORT(json, type, member, required) \
-	{ json, FIELD_INT, AT(type, member), .min = 1, .max = 65535, .is_required = (required) }
+#define PORT(json, type, member, required)                                                         \
+	{                                                                                          \
+		json, FIELD_INT, AT(type, member), .min = 1, .max = 65535,                         \
+						   .is_required = (required)                       \
+	}
 
 static const struct field service_port_fields[] = {
 	{ "name", FIELD_STRING, AT(struct kube_service_port, name) },
@@ -101,7 +111,7 @@ static const struct field service_spec_fields[] = {
 	SILENT("ipFamily"), /* before 1.20 */
 	SILENT("ipFamilies"),
 	SILENT("ipFamilyPolicy"),
-	SILENT("externalName"), /* said of the type */
+	SILENT("externalName"),   /* said of the type */
 	SILENT("loadBalancerIP"), /* a wish; the status has what came of it */
 	SILENT("loadBalancerClass"),
 	SILENT("allocateLoadBalancerNodePorts"),
@@ -127,8 +137,12 @@ static void check_ingress(struct reader *reader, const struct node *node, const 
 }
 
 static const struct schema schema_ingress = {
-	.name = "LoadBalancerIngress", .size = sizeof(struct kube_ip), .fields = ip_fields,
-	.count = ARRAY_SIZE(ip_fields), .is_lenient = true, .check = check_ingress,
+	.name = "LoadBalancerIngress",
+	.size = sizeof(struct kube_ip),
+	.fields = ip_fields,
+	.count = ARRAY_SIZE(ip_fields),
+	.is_lenient = true,
+	.check = check_ingress,
 };
 
 static const struct field load_balancer_fields[] = {

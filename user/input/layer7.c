@@ -41,8 +41,8 @@ static void check_redirect_code(struct reader *reader, const struct node *node, 
 {
 	const struct opt_number *code = value;
 
-	if (code->value != 301 && code->value != 302 && code->value != 303 &&
-	    code->value != 307 && code->value != 308)
+	if (code->value != 301 && code->value != 302 && code->value != 303 && code->value != 307 &&
+	    code->value != 308)
 		report_error(reader, node,
 			     "found the number %d; allowed are 301, 302, 303, 307 and 308",
 			     (int)code->value);
@@ -51,9 +51,22 @@ static void check_redirect_code(struct reader *reader, const struct node *node, 
 static void check_grpc_status(struct reader *reader, const struct node *node, const void *text)
 {
 	static const char *const names[] = {
-		"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-		"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-		"ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+		"OK",
+		"CANCELLED",
+		"UNKNOWN",
+		"INVALID_ARGUMENT",
+		"DEADLINE_EXCEEDED",
+		"NOT_FOUND",
+		"ALREADY_EXISTS",
+		"PERMISSION_DENIED",
+		"RESOURCE_EXHAUSTED",
+		"FAILED_PRECONDITION",
+		"ABORTED",
+		"OUT_OF_RANGE",
+		"UNIMPLEMENTED",
+		"INTERNAL",
+		"UNAVAILABLE",
+		"DATA_LOSS",
 		"UNAUTHENTICATED",
 	};
 	const char *nearest = name_nearest(text, names, ARRAY_SIZE(names));
@@ -73,8 +86,11 @@ static const struct field string_match_fields[] = {
 	  .check = check_regex },
 };
 const struct schema schema_string_match = {
-	.name = "StringMatch", .size = sizeof(struct l7_string_match),
-	.fields = string_match_fields, .count = ARRAY_SIZE(string_match_fields), .need_choice = 1,
+	.name = "StringMatch",
+	.size = sizeof(struct l7_string_match),
+	.fields = string_match_fields,
+	.count = ARRAY_SIZE(string_match_fields),
+	.need_choice = 1,
 };
 const struct schema schema_presence_match =
 	SCHEMA("StringMatch", struct l7_string_match, string_match_fields);
@@ -168,8 +184,11 @@ static const struct field delay_fields[] = {
 	{ "percentage", FIELD_OBJECT, AT(struct l7_delay, percentage), .sub = &schema_percent },
 };
 static const struct schema schema_delay = {
-	.name = "Delay", .size = sizeof(struct l7_delay), .fields = delay_fields,
-	.count = ARRAY_SIZE(delay_fields), .need_choice = 1,
+	.name = "Delay",
+	.size = sizeof(struct l7_delay),
+	.fields = delay_fields,
+	.count = ARRAY_SIZE(delay_fields),
+	.need_choice = 1,
 };
 
 static const struct field abort_fields[] = {
@@ -181,8 +200,11 @@ static const struct field abort_fields[] = {
 	{ "percentage", FIELD_OBJECT, AT(struct l7_abort, percentage), .sub = &schema_percent },
 };
 static const struct schema schema_abort = {
-	.name = "Abort", .size = sizeof(struct l7_abort), .fields = abort_fields,
-	.count = ARRAY_SIZE(abort_fields), .need_choice = 1,
+	.name = "Abort",
+	.size = sizeof(struct l7_abort),
+	.fields = abort_fields,
+	.count = ARRAY_SIZE(abort_fields),
+	.need_choice = 1,
 };
 
 static const struct field fault_fields[] = {

@@ -52,9 +52,8 @@ enum scalar_type scalar_classify(const char *text)
 {
 	static const char *const nulls[] = { "", "~", "null", "Null", "NULL" };
 	static const char *const booleans[] = {
-		"true", "True", "TRUE", "false", "False", "FALSE", "yes", "Yes", "YES",
-		"no",	"No",	"NO",	"on",	 "On",	  "ON",	   "off", "Off", "OFF",
-		"y",	"Y",	"n",	"N",
+		"true", "True", "TRUE", "false", "False", "FALSE", "yes", "Yes", "YES", "no", "No",
+		"NO",   "on",   "On",   "ON",    "off",   "Off",   "OFF", "y",   "Y",   "n",  "N",
 	};
 
 	/* Most texts are longer than any of the words. */
@@ -150,8 +149,8 @@ static const char *node_file(const struct node *node)
 
 const char *node_place(void *parent, const struct node *node)
 {
-	const char *place = talloc_asprintf(parent, "%s:%u:%u", node_file(node), node->line,
-					    node->column);
+	const char *place =
+		talloc_asprintf(parent, "%s:%u:%u", node_file(node), node->line, node->column);
 	return place ? place : "?";
 }
 

@@ -18,10 +18,10 @@ struct node {
 	bool is_plain;         /* scalar without quotes: may be a number, a boolean or null */
 	unsigned line, column; /* from 1 */
 	unsigned key_line, key_column; /* of the key, in a map */
-	const char *text;      /* of a scalar; no NUL inside */
-	const char *key;       /* in a map */
-	size_t index;          /* in a list */
-	const char *file;      /* of the root */
+	const char *text;              /* of a scalar; no NUL inside */
+	const char *key;               /* in a map */
+	size_t index;                  /* in a list */
+	const char *file;              /* of the root */
 	const struct node *parent;
 	struct node *first, *last, *next;
 	size_t count; /* children */
@@ -38,7 +38,7 @@ enum scalar_type {
 #define NODE_DEPTH_MAX 100u
 #define NODE_COUNT_MAX 8000000u /* keys apart; a million endpoints have four each */
 #define ALIAS_NODES_MAX 100000u /* that aliases may add, in one text */
-#define ANCHORS_MAX 1000u /* in one text; an alias searches them in turn */
+#define ANCHORS_MAX 1000u       /* in one text; an alias searches them in turn */
 #define ERRORS_MAX 100u         /* reported for one input; the rest says no more than these */
 
 /*
@@ -77,4 +77,3 @@ void node_report_child(struct diags *diags, enum diag_level level, const struct 
 	__attribute__((format(printf, 5, 6)));
 /* "file:line:column", for naming a second place in a text. */
 const char *node_place(void *parent, const struct node *node);
-

@@ -50,8 +50,7 @@ static const struct kind {
 				     &schema_virtual, .has_policy = false },
 	[OBJECT_ENDPOINT_SLICE] = { "discovery.k8s.io", "EndpointSlice", " v1 v1beta1 ",
 				    &schema_kube_slice, .has_policy = false },
-	[OBJECT_ENDPOINTS] = { "", "Endpoints", " v1 ", &schema_kube_endpoints,
-			       .is_host = true },
+	[OBJECT_ENDPOINTS] = { "", "Endpoints", " v1 ", &schema_kube_endpoints, .is_host = true },
 	[OBJECT_POD] = { "", "Pod", " v1 ", &schema_kube_pod, .has_policy = false },
 	[OBJECT_GROUP] = { "sluice.dev", "EndpointGroup", " v1 ", &schema_own_group,
 			   .is_nameless = true },
@@ -62,14 +61,10 @@ static const struct kind {
 static const struct {
 	const char *group, *name;
 } not_yet[] = {
-	{ "config.istio.io", "RouteRule" },
-	{ "config.istio.io", "DestinationPolicy" },
-	{ "config.istio.io", "EgressRule" },
-	{ "gateway.networking.k8s.io", "HTTPRoute" },
-	{ "gateway.networking.k8s.io", "GRPCRoute" },
-	{ "gateway.networking.k8s.io", "TCPRoute" },
-	{ "gateway.networking.k8s.io", "UDPRoute" },
-	{ "gateway.networking.k8s.io", "TLSRoute" },
+	{ "config.istio.io", "RouteRule" },           { "config.istio.io", "DestinationPolicy" },
+	{ "config.istio.io", "EgressRule" },          { "gateway.networking.k8s.io", "HTTPRoute" },
+	{ "gateway.networking.k8s.io", "GRPCRoute" }, { "gateway.networking.k8s.io", "TCPRoute" },
+	{ "gateway.networking.k8s.io", "UDPRoute" },  { "gateway.networking.k8s.io", "TLSRoute" },
 };
 
 /* Of Istio's networking group, known to carry no split. */
@@ -130,7 +125,8 @@ static void policy_read(struct reader *reader, const struct kind *kind, const st
 	if (!kind->has_policy) {
 		node_report_key(reader->diags, DIAG_ERROR, node,
 				"found \"%s\" on a %s; allowed is a Service, ServiceEntry or "
-				"DestinationRule", known[0], kind->name);
+				"DestinationRule",
+				known[0], kind->name);
 		return;
 	}
 	if (node->kind != NODE_SCALAR)
@@ -186,8 +182,8 @@ static struct object *objects_grow(struct reader *reader, struct object_list *ob
 {
 	if (objects->count == objects->capacity) {
 		size_t capacity = objects->capacity ? objects->capacity * 2 : 16;
-		struct object *list = talloc_realloc(reader->memory, objects->list, struct object,
-						     capacity);
+		struct object *list =
+			talloc_realloc(reader->memory, objects->list, struct object, capacity);
 		if (!list) {
 			reader->is_failed = true;
 			return NULL;

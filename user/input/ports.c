@@ -17,7 +17,7 @@ static bool is_word_of(const char *text, size_t length, const char *const *words
 static enum app_protocol app_of_word(const char *text, size_t length)
 {
 	static const char *const http[] = { "http", "http2", "grpc", "grpc-web", "http_proxy" };
-	static const char *const tcp[] = { "tcp",  "tls",   "https", "mysql",
+	static const char *const tcp[] = { "tcp",   "tls",   "https", "mysql",
 					   "mongo", "redis", "udp",   "hbone" };
 
 	if (is_word_of(text, length, http, ARRAY_SIZE(http)))

@@ -41,7 +41,8 @@ static void report_grown(struct reader *reader, const struct schema *schema,
 	reader->unknown[reader->unknown_count++] = (struct unknown){ schema, key };
 	node_report_key(reader->diags, DIAG_WARNING, node,
 			"found the unknown field \"%.80s\" in %s, ignored here and wherever else "
-			"it stands", node->key, schema->name);
+			"it stands",
+			node->key, schema->name);
 }
 
 static void report_unknown(struct reader *reader, const struct schema *schema,
@@ -80,8 +81,7 @@ static void report_unknown(struct reader *reader, const struct schema *schema,
 			schema->name, all ? all : "other fields");
 }
 
-static void report_action(struct reader *reader, const struct field *field,
-			  const struct node *node)
+static void report_action(struct reader *reader, const struct field *field, const struct node *node)
 {
 	const char *why = field->why ? field->why : "";
 	const char *separator = field->why ? "; " : "";

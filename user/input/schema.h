@@ -78,8 +78,8 @@ struct field {
 
 struct schema {
 	const char *name; /* "HTTPRoute": for messages */
-	size_t size;	  /* of the struct; 0: none is kept. A struct starts with `const struct node
-			     *node` */
+	size_t size;      /* of the struct; 0: none is kept. A struct starts with `const struct node
+			   *node` */
 	const struct field *fields;
 	size_t count;
 	bool is_lenient; /* unknown fields are Kubernetes's evolution, not a misspelling */
@@ -89,18 +89,22 @@ struct schema {
 	void (*check)(struct reader *reader, const struct node *node, const void *object);
 };
 
-#define SCHEMA(type_name, struct_type, table)                                                \
-	{ .name = (type_name), .size = sizeof(struct_type), .fields = (table),             \
-	  .count = ARRAY_SIZE(table) }
-#define SCHEMA_CHECKED(type_name, table) \
-	{ .name = (type_name), .fields = (table), .count = ARRAY_SIZE(table) }
+#define SCHEMA(type_name, struct_type, table)                                                      \
+	{                                                                                          \
+		.name = (type_name), .size = sizeof(struct_type), .fields = (table),               \
+		.count = ARRAY_SIZE(table)                                                         \
+	}
+#define SCHEMA_CHECKED(type_name, table)                                                           \
+	{                                                                                          \
+		.name = (type_name), .fields = (table), .count = ARRAY_SIZE(table)                 \
+	}
 
 #define UNKNOWN_MAX 100u /* fields that Kubernetes may have grown, in one input */
 
 struct reader {
 	void *memory;
 	struct diags *diags;
-	bool is_quiet;	/* inside a field that is refused or ignored as a whole: said once, at its
+	bool is_quiet;  /* inside a field that is refused or ignored as a whole: said once, at its
 			   top */
 	bool is_failed; /* out of memory */
 	/* Said already: a thousand endpoints of a newer Kubernetes shall not say it each. */

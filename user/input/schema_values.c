@@ -150,8 +150,8 @@ static double unit_read(const char **text)
 	static const struct {
 		const char *name;
 		double ns;
-	} units[] = { { "ns", 1 },  { "us", 1e3 },  { "ms", 1e6 }, { "s", 1e9 },
-		      { "m", 60e9 }, { "h", 3600e9 } };
+	} units[] = { { "ns", 1 },  { "us", 1e3 }, { "ms", 1e6 },
+		      { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
 		size_t length = strlen(units[i].name);
@@ -208,9 +208,9 @@ static bool duration_read(struct reader *reader, const struct node *node,
 static const struct field *element_field(const struct field *field, struct field *element)
 {
 	*element = *field;
-	element->type = field->type == FIELD_STRINGS ? FIELD_STRING :
-			field->type == FIELD_INTS    ? FIELD_INT :
-						       FIELD_OBJECT;
+	element->type = field->type == FIELD_STRINGS ? FIELD_STRING
+			: field->type == FIELD_INTS  ? FIELD_INT
+						     : FIELD_OBJECT;
 	return element;
 }
 
@@ -255,8 +255,8 @@ static bool map_read(struct reader *reader, const struct field *field, const str
 	if (!is_value_of_type(reader, node, NODE_MAP, "a map"))
 		return false;
 
-	struct map_entry *entries = talloc_zero_array(reader->memory, struct map_entry,
-						      node->count + 1);
+	struct map_entry *entries =
+		talloc_zero_array(reader->memory, struct map_entry, node->count + 1);
 	size_t count = 0;
 
 	if (!entries) {

@@ -38,8 +38,8 @@ static void check_vip(struct reader *reader, const struct node *node, const void
 static void check_protocol(struct reader *reader, const struct node *node, const void *value)
 {
 	static const char *const words[] = {
-		"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "MYSQL",
-		"REDIS", "HTTP_PROXY", "UDP", "HBONE",
+		"HTTP", "HTTPS", "GRPC",  "GRPC-WEB",   "HTTP2", "MONGO", "TCP",
+		"TLS",  "MYSQL", "REDIS", "HTTP_PROXY", "UDP",   "HBONE",
 	};
 	const char *nearest;
 

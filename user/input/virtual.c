@@ -7,8 +7,9 @@
 
 #define L4_MATCH "at layer 4 an http match may say port alone"
 #define L4_ROUTE "at layer 4 an http route may say name, match and route alone"
-#define SOME_CLIENTS \
-	"it holds a rule back for some clients, and ignoring it would give the rule to all of them"
+#define SOME_CLIENTS                                                                               \
+	"it holds a rule back for some clients, and ignoring it would give the rule to all of "    \
+	"them"
 
 static void check_subset_name(struct reader *reader, const struct node *node, const void *text)
 {
@@ -106,8 +107,11 @@ static const struct field http_match_fields[] = {
 	  .why = L4_MATCH },
 };
 static const struct schema schema_http_match = {
-	.name = "HTTPMatchRequest", .size = sizeof(struct vs_match), .fields = http_match_fields,
-	.count = ARRAY_SIZE(http_match_fields), .check = check_match_gateways,
+	.name = "HTTPMatchRequest",
+	.size = sizeof(struct vs_match),
+	.fields = http_match_fields,
+	.count = ARRAY_SIZE(http_match_fields),
+	.check = check_match_gateways,
 };
 
 static const struct field tcp_match_fields[] = {
@@ -117,8 +121,11 @@ static const struct field tcp_match_fields[] = {
 	{ "sourceSubnet", FIELD_STRING, AT(struct vs_match, source_subnet), .check = check_prefix },
 };
 static const struct schema schema_tcp_match = {
-	.name = "L4MatchAttributes", .size = sizeof(struct vs_match), .fields = tcp_match_fields,
-	.count = ARRAY_SIZE(tcp_match_fields), .check = check_match_gateways,
+	.name = "L4MatchAttributes",
+	.size = sizeof(struct vs_match),
+	.fields = tcp_match_fields,
+	.count = ARRAY_SIZE(tcp_match_fields),
+	.check = check_match_gateways,
 };
 
 static const struct field tls_match_fields[] = {
@@ -129,8 +136,11 @@ static const struct field tls_match_fields[] = {
 	  .check = check_prefix },
 };
 static const struct schema schema_tls_match = {
-	.name = "TLSMatchAttributes", .size = sizeof(struct vs_match), .fields = tls_match_fields,
-	.count = ARRAY_SIZE(tls_match_fields), .check = check_match_gateways,
+	.name = "TLSMatchAttributes",
+	.size = sizeof(struct vs_match),
+	.fields = tls_match_fields,
+	.count = ARRAY_SIZE(tls_match_fields),
+	.check = check_match_gateways,
 };
 
 #define L7_OBJECT(json, member, schema)                                                            \

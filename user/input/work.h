@@ -35,8 +35,8 @@ struct work {
 		*entry_hosts; /* hosts that a ServiceEntry defines, here or in the base; sorted */
 	size_t entry_host_count;
 	struct owner_list entry_owners, rule_owners; /* sorted */
-	const struct object **by_identity; /* the objects by kind, namespace and name */
-	size_t base_group_count; /* groups before that are the base's */
+	const struct object **by_identity;           /* the objects by kind, namespace and name */
+	size_t base_group_count;                     /* groups before that are the base's */
 	size_t group_capacity, workload_capacity, drain_capacity;
 	bool is_failed; /* out of memory */
 };
@@ -46,7 +46,7 @@ struct work {
 const char *keep_text(struct work *work, void *parent, const char *text);
 void *keep_array(struct work *work, void *parent, size_t size, size_t count);
 struct label_list keep_labels(struct work *work, void *parent, const struct label_list *labels);
-#define KEEP_ARRAY(work, parent, type, count) \
+#define KEEP_ARRAY(work, parent, type, count)                                                      \
 	((type *)keep_array(work, parent, sizeof(type), count))
 
 /* hosts.c: names as Istio resolves them. */

@@ -101,7 +101,8 @@ static int check_keys(struct parse *parse, const struct node *map)
 
 		node_report_key(parse->diags, DIAG_ERROR, second,
 				"found the key \"%.80s\" a second time, the first is at line %u; "
-				"a key may stand once in a map", second->key, first->key_line);
+				"a key may stand once in a map",
+				second->key, first->key_line);
 		return -EINVAL;
 	}
 	return 0;
@@ -339,8 +340,8 @@ static int on_event(struct parse *parse, const yaml_event_t *event)
 		return on_open(parse, NODE_LIST, event->start_mark,
 			       event->data.sequence_start.anchor, event->data.sequence_start.tag);
 	case YAML_MAPPING_START_EVENT:
-		return on_open(parse, NODE_MAP, event->start_mark,
-			       event->data.mapping_start.anchor, event->data.mapping_start.tag);
+		return on_open(parse, NODE_MAP, event->start_mark, event->data.mapping_start.anchor,
+			       event->data.mapping_start.tag);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		return on_close(parse);
@@ -378,8 +379,8 @@ static int parser_error(struct parse *parse)
 	if (parser->error == YAML_READER_ERROR)
 		place_of_offset(parse->text, parser->problem_offset, &mark);
 
-	const char *what = parser->error == YAML_READER_ERROR ? "the text is not UTF-8" :
-								"the text is not YAML or JSON";
+	const char *what = parser->error == YAML_READER_ERROR ? "the text is not UTF-8"
+							      : "the text is not YAML or JSON";
 	diag_add(parse->diags, DIAG_ERROR, parse->text->name, mark.line + 1, mark.column + 1, NULL,
 		 "%s: %s%s%s", what, parser->problem ? parser->problem : "unknown error",
 		 parser->context ? " " : "", parser->context ? parser->context : "");
@@ -420,7 +421,9 @@ int yaml_parse_whole(void *parent, const struct input_text *text, struct diags *
 {
 	struct input_text whole = *text;
 	__attribute__((cleanup(parse_cleanup))) struct parse parse = {
-		.text = &whole, .diags = diags, .memory = parent,
+		.text = &whole,
+		.diags = diags,
+		.memory = parent,
 	};
 
 	int r = json_pairs_join(parent, &whole);

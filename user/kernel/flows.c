@@ -19,8 +19,8 @@
 
 struct clock {
 	uint64_t unit_ns;
-	uint16_t now;         /* units of `seen` */
-	uint16_t udp_idle;    /* units */
+	uint16_t now;      /* units of `seen` */
+	uint16_t udp_idle; /* units */
 };
 
 static void clock_now(const struct kernel *kernel, struct clock *ret_clock)
@@ -34,8 +34,7 @@ static void clock_now(const struct kernel *kernel, struct clock *ret_clock)
 	ticks = (now.tv_sec * 1000000000ull + now.tv_nsec) / tick_ns + control->tick_offset;
 	ret_clock->unit_ns = tick_ns << control->seen_shift;
 	ret_clock->now = ticks >> control->seen_shift;
-	ret_clock->udp_idle =
-		(control->udp_idle_ns + ret_clock->unit_ns - 1) / ret_clock->unit_ns;
+	ret_clock->udp_idle = (control->udp_idle_ns + ret_clock->unit_ns - 1) / ret_clock->unit_ns;
 }
 
 static uint16_t units_of(const struct clock *clock, uint64_t ns)
@@ -232,7 +231,8 @@ static void sweep_flows(struct sweep *sweep, const struct ways *ways)
 
 		if (__atomic_load_n(&way->tag, __ATOMIC_ACQUIRE) == SL_WAY_EMPTY)
 			continue;
-		/* One that changed hands just now names what tables name: see kernel_flows_sweep. */
+		/* One that changed hands just now names what tables name: see kernel_flows_sweep.
+		 */
 		if (!way_read(way, &read) || (is_over(sweep, read.word) && way_end(way, &read)))
 			continue;
 		word_name(sweep, read.word);

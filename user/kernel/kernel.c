@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 const char *const map_names[MAP_COUNT] = {
-	"active",    "control", "revisions", "services", "rules",   "slots", "members",
-	"versions",  "rings",   "endpoints", "vips",     "known",   "flows", "spilled",
-	"opens",     "exits",   "fragments", "stats",    "verdicts", "devices",
+	"active",   "control", "revisions", "services", "rules",    "slots",   "members",
+	"versions", "rings",   "endpoints", "vips",     "known",    "flows",   "spilled",
+	"opens",    "exits",   "fragments", "stats",    "verdicts", "devices",
 };
 
 int path_join(char *path, size_t size, const char *dir, const char *name)

@@ -24,7 +24,7 @@ struct kernel_settings {
 	uint32_t endpoints;
 	uint32_t slots; /* of one split: a power of two, 8..65,536 */
 	uint32_t udp_idle_ms;
-	bool redirect; /* false: every packet goes up the stack */
+	bool redirect;    /* false: every packet goes up the stack */
 	bool route_cache; /* false: every packet that is redirected asks for its route */
 	uint64_t seed[2];
 };

@@ -269,8 +269,8 @@ static int clock_read(int program, uint32_t *ret_offset)
 	return 0;
 }
 
-static int tc_load(const char *pin_dir, const struct kernel_settings *settings,
-		   struct diags *diags, uint32_t *ret_clock)
+static int tc_load(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
+		   uint32_t *ret_clock)
 {
 	__attribute__((cleanup(cleanup_tc_p))) struct sluice_tc *skeleton = sluice_tc__open();
 	int err;
@@ -326,8 +326,7 @@ static int doors_load(const char *pin_dir, const struct kernel_settings *setting
  * New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
  * for none.
  */
-static int control_make(const char *pin_dir, const struct kernel_settings *settings,
-			uint32_t clock)
+static int control_make(const char *pin_dir, const struct kernel_settings *settings, uint32_t clock)
 {
 	struct sl_control control;
 	uint32_t zero = 0;
@@ -369,7 +368,8 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 
 	if (slots >= SL_SLOTS_PER_GROUP && slots <= 65536 && !(slots & (slots - 1)) &&
 	    settings->flows && settings->services && settings->versions && settings->endpoints &&
-	    settings->endpoints <= SL_ENDPOINTS_MAX && settings->flows <= 1u << 28 && settings->versions <= 1u << 20)
+	    settings->endpoints <= SL_ENDPOINTS_MAX && settings->flows <= 1u << 28 &&
+	    settings->versions <= 1u << 20)
 		return 0;
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 		 "sizes must be at least 1 (flows at most 268435456, endpoints 4194302, versions "

@@ -18,8 +18,8 @@
 #define TCX_EGRESS 47 /* BPF_TCX_EGRESS, which the build machine's headers may not have */
 
 struct link_facts {
-	bool is_pair;    /* veth or netkit */
-	bool is_apart;   /* the peer is in another namespace */
+	bool is_pair;     /* veth or netkit */
+	bool is_apart;    /* the peer is in another namespace */
 	bool is_unqueued; /* no qdisc that would shape or drop */
 };
 
@@ -102,6 +102,6 @@ bool device_has_bare_peer(uint32_t ifindex)
 {
 	struct link_facts facts = {};
 
-	return !link_ask(ifindex, &facts) && facts.is_pair && facts.is_apart &&
-	       facts.is_unqueued && egress_count(ifindex) == 1;
+	return !link_ask(ifindex, &facts) && facts.is_pair && facts.is_apart && facts.is_unqueued &&
+	       egress_count(ifindex) == 1;
 }

@@ -15,7 +15,7 @@ struct commit {
 	const struct node_change *change;
 	struct diags *diags;
 	void *scratch;
-	struct model *model;	     /* copies, to become the node's */
+	struct model *model;         /* copies, to become the node's */
 	struct inventory *inventory; /* NULL: it is the node's, so nothing to write */
 	struct plan *plan;
 	char *body, *endpoints, *members;
@@ -47,9 +47,9 @@ static int commit_compare(struct commit *commit)
 	commit->result.is_new = node->active
 					? memcmp(commit->digest, node->digest, STORE_DIGEST_SIZE)
 					: commit->model->service_count > 0;
-	commit->result.members_changed =
-		commit->inventory && strcmp(commit->endpoints, node->endpoints) &&
-		(*node->endpoints || !is_empty(commit->inventory));
+	commit->result.members_changed = commit->inventory &&
+					 strcmp(commit->endpoints, node->endpoints) &&
+					 (*node->endpoints || !is_empty(commit->inventory));
 	return 0;
 }
 

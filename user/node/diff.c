@@ -13,7 +13,7 @@
 struct diff {
 	void *scratch;
 	FILE *out;
-	bool has_line;	    /* a newline is due before the next */
+	bool has_line;      /* a newline is due before the next */
 	const char *before; /* what stands between the title and the next part */
 };
 
@@ -58,9 +58,8 @@ static void split_put(struct diff *diff, const struct service *from, const struc
 {
 	const char *was = rule_words(diff->scratch, from, &from->rules[ordinal]);
 	const char *now = rule_words(diff->scratch, to, &to->rules[ordinal]);
-	const char *title = to->rule_count > 1
-				    ? rule_title_words(diff->scratch, to, &to->rules[ordinal])
-				    : "";
+	const char *title =
+		to->rule_count > 1 ? rule_title_words(diff->scratch, to, &to->rules[ordinal]) : "";
 
 	if (!was || !now || !title)
 		return;
@@ -139,9 +138,9 @@ static void models_put(struct diff *diff, const struct model *from, const struct
 
 	while (f < from->service_count || t < to->service_count) {
 		int order = f == from->service_count ? 1
-			    : t == to->service_count ? -1
-						     : strcmp(from->services[f].host,
-							      to->services[t].host);
+			    : t == to->service_count
+				    ? -1
+				    : strcmp(from->services[f].host, to->services[t].host);
 
 		if (order < 0)
 			line_begin(diff, '-', &from->services[f++]);

@@ -131,8 +131,11 @@ static bool objects_equal(const struct service *a, const struct service *b)
 }
 
 const struct service_part service_parts[SERVICE_PARTS] = {
-	{ "subsets", subsets_equal },	{ "ports", ports_equal },
-	{ "addresses", addresses_equal }, { "affinity", affinity_equal },
-	{ "empty-version policy", empty_equal }, { "selector", selector_equal },
+	{ "subsets", subsets_equal },
+	{ "ports", ports_equal },
+	{ "addresses", addresses_equal },
+	{ "affinity", affinity_equal },
+	{ "empty-version policy", empty_equal },
+	{ "selector", selector_equal },
 	{ "objects", objects_equal },
 };

@@ -18,15 +18,15 @@ struct node {
 	struct kernel *kernel; /* NULL: no data plane here (yet); changes go to disk alone */
 	struct model *model;   /* of the active revision; empty when there is none */
 	struct inventory *inventory;
-	uint32_t active;       /* revision number; 0 when there is none */
-	uint32_t previous;     /* the one that was active before it; 0 when there is none */
+	uint32_t active;   /* revision number; 0 when there is none */
+	uint32_t previous; /* the one that was active before it; 0 when there is none */
 	uint8_t digest[STORE_DIGEST_SIZE]; /* of the active revision's body */
 
 	/* For this room alone. */
-	const char *body;      /* the active revision's; NULL when it was not read */
-	const char *endpoints; /* the inventory's text on disk; NULL when it was not read */
-	const char *members;   /* the active revision's word for who may serve */
-	bool is_lazy;	       /* opened so: no body was read, the least is mapped */
+	const char *body;        /* the active revision's; NULL when it was not read */
+	const char *endpoints;   /* the inventory's text on disk; NULL when it was not read */
+	const char *members;     /* the active revision's word for who may serve */
+	bool is_lazy;            /* opened so: no body was read, the least is mapped */
 	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
 
@@ -40,7 +40,7 @@ struct node_options {
 	const char *pin_dir;   /* SL_PIN_DIR when NULL */
 	unsigned timeout_ms;   /* 0: NODE_TIMEOUT_MS; 1 is as good as not waiting */
 	const char *command;   /* shown to who waits for our lock; NULL: the program's name */
-	bool lazy;	       /* model and inventory stay NULL until node_load: a fast rollback */
+	bool lazy;             /* model and inventory stay NULL until node_load: a fast rollback */
 };
 #define NODE_TIMEOUT_MS 5000u
 
@@ -57,15 +57,15 @@ int node_open(void *parent, const struct node_options *options, enum node_mode m
 int node_load(struct node *node, struct diags *diags);
 
 struct node_change {
-	const char *author; /* NULL: the user's name */
-	const char *reason; /* NULL: "" */
+	const char *author;  /* NULL: the user's name */
+	const char *reason;  /* NULL: "" */
 	const char *command; /* "apply", "weight", ...: in the history when there is no reason */
-	bool dry_run;	    /* everything is checked and planned, nothing written */
+	bool dry_run;        /* everything is checked and planned, nothing written */
 };
 
 struct node_result {
 	uint32_t revision;    /* the active one after the change */
-	bool is_new;	      /* a revision was made; false: same intents */
+	bool is_new;          /* a revision was made; false: same intents */
 	bool members_changed; /* endpoints were updated */
 	/* What changed, one line a service: "~ reviews.default: v1 90, v3 10 (was v1 100)". */
 	char *summary;

@@ -94,8 +94,9 @@ static int active_restore(struct reconcile *reconcile)
 	else
 		difference(reconcile,
 			   "the data plane's active revision is given as %u, which is not %s; %u "
-			   "is the active one", word,
-			   kernel_is_hot(node->kernel, word) ? "on disk" : "hot", node->active);
+			   "is the active one",
+			   word, kernel_is_hot(node->kernel, word) ? "on disk" : "hot",
+			   node->active);
 	if (!reconcile->repair)
 		return 0;
 	/* Some, but not the active one: whoever warmed them last was killed. */
@@ -132,8 +133,8 @@ static uint64_t *rings_note(void *parent, const struct kernel *kernel)
 }
 
 /*
- * Versions that only other hot revisions use. Whoever died while bringing rings up to date need not have come to them,
- * and the active revision's own rings do not tell.
+ * Versions that only other hot revisions use. Whoever died while bringing rings up to date need not
+ * have come to them, and the active revision's own rings do not tell.
  */
 static int others_refresh(struct reconcile *reconcile)
 {
@@ -148,8 +149,10 @@ static int others_refresh(struct reconcile *reconcile)
 		const struct sl_version *version = kernel_version(kernel, i);
 
 		if (version->ring != before[i] && !plan_version_find(reconcile->plan, version->key))
-			difference(reconcile, "drift: version %s of an older revision: had other "
-				   "endpoints in the kernel", version->key);
+			difference(reconcile,
+				   "drift: version %s of an older revision: had other "
+				   "endpoints in the kernel",
+				   version->key);
 	}
 	return 0;
 }

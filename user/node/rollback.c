@@ -46,8 +46,7 @@ static void hot_members(struct node *node, const struct store_revision *revision
 			 revision->number, strerror(-err));
 }
 
-static int cold_write(struct node *node, const struct store_revision *revision,
-		      struct diags *diags)
+static int cold_write(struct node *node, const struct store_revision *revision, struct diags *diags)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct plan *plan;

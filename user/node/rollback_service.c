@@ -151,8 +151,7 @@ static int history_search(struct search *search)
 		err = others_search(search);
 	if (err == -ENOENT)
 		diag_add(search->diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "%s: no revision that is kept has other rules of it",
-			 search->today->host);
+			 "%s: no revision that is kept has other rules of it", search->today->host);
 	return err;
 }
 
@@ -205,6 +204,6 @@ int node_rollback_service(struct node *node, const char *host, uint32_t number,
 		return err;
 	model = model_copy(scratch, node->model);
 	err = model ? model_service_put(model, &search.found) : -ENOMEM;
-	return err ? err : node_commit(node, model, node->inventory, change, diags, parent,
-				       ret_result);
+	return err ? err
+		   : node_commit(node, model, node->inventory, change, diags, parent, ret_result);
 }
