@@ -204,7 +204,7 @@ static bool is_over(const struct sweep *sweep, uint64_t word)
  */
 static bool way_end(struct sl_way *way, const struct sl_way *read)
 {
-	uint64_t tag = read->tag;
+	__u64 tag = read->tag;
 
 	if (__atomic_load_n(&way->word, __ATOMIC_ACQUIRE) != read->word)
 		return false;
