@@ -130,6 +130,27 @@ static int entry_count(void *context, void *key, void *value)
 	return 0;
 }
 
+/* Those that the ring names: one without a place in it, a drained one, is nobody's to know. */
+static bool ring_is_known(const struct stage *stage, size_t at)
+{
+	const struct kernel *kernel = stage->kernel;
+	uint32_t version = stage->version_at[at];
+	uint32_t size = kernel_version(kernel, version)->ring >> 32;
+
+	for (uint32_t place = 0; place < size && place < kernel->map[MAP_RINGS].entries; place++) {
+		const struct sl_endpoint *endpoint =
+			kernel_endpoint(kernel, kernel_ring_word(kernel, version, place));
+		struct addr addr;
+
+		if (!endpoint)
+			continue;
+		addr_from_words(endpoint->addr, &addr);
+		if (!known_has(kernel, &addr, ntohs(endpoint->port)))
+			return false;
+	}
+	return true;
+}
+
 /* A bit that is lost makes an address one that is not ours. One too many only costs time. */
 static void audit_known(struct audit *audit)
 {
@@ -141,15 +162,10 @@ static void audit_known(struct audit *audit)
 		if (!known_has(stage->kernel, &service->vip, service->port))
 			differ(audit, "service", service->name, "its VIP is not known to be ours");
 	}
-	for (size_t i = 0; i < stage->plan->version_count; i++) {
-		const struct plan_version *version = &stage->plan->versions[i];
-
-		for (size_t j = 0; j < version->endpoint_count; j++)
-			if (!known_has(stage->kernel, &version->endpoints[j].addr,
-				       version->endpoints[j].port))
-				differ(audit, "version", version->key,
-				       "an endpoint is not known to be ours");
-	}
+	for (size_t i = 0; i < stage->plan->version_count; i++)
+		if (!stage->new_versions[i].used && !ring_is_known(stage, i))
+			differ(audit, "version", stage->plan->versions[i].key,
+			       "an endpoint is not known to be ours");
 }
 
 static int audit_run(struct audit *audit)
