@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The agent is replaced under load: every start loads its programs anew and puts them into the links that are there.
 # Not one numbered datagram may be lost, and no connection may break or move.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../net/lib.sh"
 
 rate=2000 # datagrams a second and family
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a node runs beside Sluice goes on: packet filters, bridges, other programs on the same devices, neighbours, DHCP,
 # jumbo frames, tcpdump. And packets skip a device's way out only as long as nobody stands there.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../net/lib.sh"
 
 serves() { # COUNT: connections to the VIP, split
 	ask open --to "$vip4" --port 80 --count "$1" && is "answers of the service" "$1" "$(field ok)" && shares 4.5 50 30 20
