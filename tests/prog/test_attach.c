@@ -249,8 +249,10 @@ static void from_clsact_to_tcx(void **state)
 {
 	struct bench *bench = *state;
 
-	if (!has_tcx())
+	if (!has_tcx()) {
+		print_message("SKIP: no tcx in this kernel (before 6.6)\n");
 		skip();
+	}
 	may_have_tcx = false;
 	attach(bench, "d0", KERNEL_DOOR_TC);
 	may_have_tcx = true;
