@@ -10,12 +10,14 @@
 #   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
 #   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1).
+# TEST_SECONDS is what one test may take before it has failed (3600).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build}
 logs=${LOGS:-$(mktemp -d)}
 mkdir -p "$logs"
+limit=${TEST_SECONDS:-3600}
 passed=0 failed=0 skipped=0
 failures=() said=''
 
@@ -73,7 +75,7 @@ run() { # LEVEL TEST
 	log=$logs/${name/\//-}.log
 	began=$SECONDS
 	printf '%-36s ' "$name"
-	CMOCKA_MESSAGE_OUTPUT=TAP "$2" >"$log" 2>"$log.errors" </dev/null || code=$?
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$2" >"$log" 2>"$log.errors" </dev/null || code=$?
 	take "$name" "$log" "$code"
 	printf '%s (%d s)\n' "$said" $((SECONDS - began))
 }

@@ -3,14 +3,14 @@
 #
 # Boots one kernel and waits until its tests have ended. What came of them is then in the folder OUT: `code` (the exit
 # code of tests/run.sh), `tests`, `logs/`, `insns`, `console`, and `boot` (seconds until the first program ran). A guest that
-# does not come up is started anew, three times in all; one that came up and hangs later has failed.
+# does not come up, or falls silent (it says every half minute that it lives), is started anew, three times in all.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 boot_seconds=${VM_BOOT_SECONDS:-90}
-silent_seconds=${VM_SILENT_SECONDS:-1500}
+silent_seconds=${VM_SILENT_SECONDS:-240}
 memory=${VM_MEMORY:-1536}
 accel=${VM_ACCEL:-}
-qemu='' line=''
+qemu=''
 
 usage() {
 	cat <<-END
@@ -18,7 +18,7 @@ usage() {
 		  VM_ACCEL           kvm or tcg; found out when it is not given
 		  VM_MEMORY          megabytes (1536)
 		  VM_BOOT_SECONDS    until a guest that has not come up is given up (90)
-		  VM_SILENT_SECONDS  until one that says nothing is (1500)
+		  VM_SILENT_SECONDS  until one that says nothing is (240)
 	END
 }
 
@@ -128,9 +128,7 @@ follow() {
 		[ "$lines" = "$told" ] || grep -a 'sluice-vm: |.*s)' "$out/console" | tail -n +$((told + 1)) | sed 's/^sluice-vm: | /    /; s/\r//' >&2
 		told=$lines
 	done
-	runs || return 0
-	line="said nothing for $silent_seconds s"
-	return 1
+	! runs
 }
 
 case ${1---help} in
@@ -147,18 +145,24 @@ initramfs_make "$folder" "$out/initramfs"
 for try in 1 2 3; do
 	started=$(date +%s.%N)
 	start
-	if has_come_up; then
-		echo "$try" >"$out/tries"
-		follow || { echo "boot.sh: the guest $line: see $out/console" >&2 && exit 1; }
-		wait "$qemu" || true
-		qemu=''
-		tar -xf "$out/result" -C "$out" 2>>"$out/qemu" || true
-		rm -f "$out/result" "$out/initramfs"
-		[ -e "$out/code" ] || { echo "boot.sh: the guest ended without a result: see $out/console" >&2 && exit 1; }
-		exit 0
+	if ! has_come_up; then
+		echo "boot.sh: no guest after $boot_seconds s (try $try of 3)" >&2
+		stop
+		continue
 	fi
-	echo "boot.sh: no guest after $boot_seconds s (try $try of 3)" >&2
-	stop
+	echo "$try" >"$out/tries"
+	if ! follow; then
+		echo "boot.sh: the guest said nothing for $silent_seconds s (try $try of 3)" >&2
+		cp "$out/console" "$out/console.$try"
+		stop
+		continue
+	fi
+	wait "$qemu" || true
+	qemu=''
+	tar -xf "$out/result" -C "$out" 2>>"$out/qemu" || true
+	rm -f "$out/result" "$out/initramfs"
+	[ -e "$out/code" ] || { echo "boot.sh: the guest ended without a result: see $out/console" >&2 && exit 1; }
+	exit 0
 done
-echo "boot.sh: the guest did not come up: see $out/console and $out/qemu" >&2
+echo "boot.sh: given up: see $out/console and $out/qemu" >&2
 exit 1

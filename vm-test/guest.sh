@@ -18,6 +18,9 @@ hostname guest
 ip link set lo up
 ulimit -n 65536
 echo "sluice-vm: up $(uname -r)"
+while sleep 30; do
+	echo "sluice-vm: alive"
+done &
 
 out=/run/out
 mkdir -p "$out/logs"

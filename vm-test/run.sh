@@ -40,6 +40,7 @@ work_disk() { # FILE
 	cp "$here"/{guest.sh,test_refused.sh} "$tree/vm-test/"
 	cat >"$tree/vm-test/settings" <<-END
 		levels="$levels"
+		export TEST_SECONDS=1500
 		export SLUICE_TIMES=${times:-\$([ "\$accel" = kvm ] && echo 1 || echo 10)}
 	END
 	rm -f "$1"
