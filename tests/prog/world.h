@@ -106,8 +106,7 @@ static inline void world_settings(struct world *world, const struct world_option
 	settings.seed[0] = 0x5107ce, settings.seed[1] = 42;
 	control_fill(&settings, &world->control);
 	world->control.fallback = 1;
-	world->control.exits_off =
-		SL_EXITS_KEPT; /* the node of below routes by destination alone */
+	world->control.exits_off = SL_EXITS_KEPT; /* the node below has no policy rules */
 	door_settings(&settings, &world->control, bpf_map__max_entries(world->tc->maps.sl_flows),
 		      bpf_map__max_entries(world->tc->maps.sl_known), &world->settings);
 	memcpy((void *)&world->tc->rodata->settings, &world->settings, sizeof(world->settings));

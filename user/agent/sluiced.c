@@ -250,7 +250,7 @@ static void settle_start(const struct loop *loop)
 static void look_start(struct loop *loop)
 {
 	struct itimerspec when = { .it_value = { ROUTES_SETTLE_MS / 1000,
-						 ROUTES_SETTLE_MS % 1000 * 1000000l } };
+						 ROUTES_SETTLE_MS % 1000 * 1000000L } };
 
 	if (!loop->is_look_due)
 		loop->is_look_due = !timerfd_settime(loop->fd[SOURCE_LOOK], 0, &when, NULL);

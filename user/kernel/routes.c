@@ -418,35 +418,35 @@ void kernel_routes_close(struct kernel_routes *routes)
 	free(routes);
 }
 
-static void cleanup_routes_p(struct kernel_routes **routes)
-{
-	kernel_routes_close(*routes);
-}
-
 #define GROUP(name) (1u << (RTNLGRP_##name - 1))
 
-int kernel_routes_open(struct kernel_routes **ret_routes)
+static int routes_listen(struct kernel_routes *routes)
 {
 	const uint32_t groups = GROUP(LINK) | GROUP(NEIGH) | GROUP(IPV4_IFADDR) |
 				GROUP(IPV6_IFADDR) | GROUP(IPV4_ROUTE) | GROUP(IPV6_ROUTE) |
 				GROUP(IPV4_RULE) | GROUP(IPV6_RULE) | GROUP(NEXTHOP) |
 				GROUP(IPV4_NETCONF) | GROUP(IPV6_NETCONF);
-	__attribute__((cleanup(cleanup_routes_p))) struct kernel_routes *routes =
-		calloc(1, sizeof(*routes));
 	int size = NEWS_BUFFER;
 
-	if (!routes)
-		return -ENOMEM;
 	routes->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!routes->socket)
 		return -errno;
 	/* Refused, the usual size stays, and a burst is lost sooner: see news_lost. */
 	(void)setsockopt(mnl_socket_get_fd(routes->socket), SOL_SOCKET, SO_RCVBUFFORCE, &size,
 			 sizeof(size));
-	if (mnl_socket_bind(routes->socket, groups, MNL_SOCKET_AUTOPID))
-		return -errno;
-	*ret_routes = TAKE_PTR(routes);
-	return 0;
+	return mnl_socket_bind(routes->socket, groups, MNL_SOCKET_AUTOPID) ? -errno : 0;
+}
+
+int kernel_routes_open(struct kernel_routes **ret_routes)
+{
+	struct kernel_routes *routes = calloc(1, sizeof(*routes));
+	int err = routes ? routes_listen(routes) : -ENOMEM;
+
+	if (err)
+		kernel_routes_close(routes);
+	else
+		*ret_routes = routes;
+	return err;
 }
 
 int kernel_routes_fd(const struct kernel_routes *routes)
