@@ -125,6 +125,8 @@ for door in tc xdp; do
 	ip -n "$W-s4" address add fd77:13::2/128 dev lo nodad
 	ip -n "$W-node" route add default via 10.77.14.2 table 100
 	ip -n "$W-node" route add default via fd77:14::2 table 100
+	# A device with a queue, as hardware has: a bare one hands tc's packets to its peer whatever their MAC address.
+	in_ns node tc qdisc add dev n_s3 root pfifo
 	agent_start || die "the agent comes up"
 	config 0 1 0 | apply >"$tmp/row" || die "the configuration is taken"
 	row "routes are remembered on a plain node" is_remembered
