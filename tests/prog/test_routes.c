@@ -509,15 +509,25 @@ static struct kernel_settings start_settings = {
 	.seed = { 1, 2 },
 };
 
+static char start_pins[64];
+
+/* Also after a row that failed. */
+static int start_clear(void **state)
+{
+	(void)!system("{ ip rule del from 192.0.2.77 lookup 100; ip route flush 198.18.0.0/15; } "
+		      ">/dev/null 2>&1");
+	return kernel_detach_all(start_pins, NULL);
+}
+
 /* What a start leaves, and after it a look. */
-static void start_leaves(const char *pins, bool is_wanted, const char *wanted)
+static void start_leaves(bool is_wanted, const char *wanted)
 {
 	struct diags *diags = diags_new(NULL);
 	struct kernel *kernel = NULL;
 	int err;
 
 	start_settings.route_cache = is_wanted;
-	err = kernel_create(pins, &start_settings, diags, &kernel);
+	err = kernel_create(start_pins, &start_settings, diags, &kernel);
 	if (err)
 		diags_print(diags, stderr, false);
 	assert_int_equal(err, 0);
@@ -536,22 +546,19 @@ static void start_leaves(const char *pins, bool is_wanted, const char *wanted)
 static void a_start_looks(void **state)
 {
 	struct sl_control control;
-	char pins[64];
 
-	snprintf(pins, sizeof(pins), "/sys/fs/bpf/sl_routes_%d", getpid());
 	control_fill(&start_settings, &control);
 	assert_int_equal(control.exits_off, SL_EXITS_UNKNOWN);
 	node_run("ip route add 198.18.0.0/15 nexthop via 10.0.0.11 nexthop via 10.0.0.12");
-	start_leaves(pins, true, "multipath"); /* new maps */
+	start_leaves(true, "multipath"); /* new maps */
 	node_run("ip route del 198.18.0.0/15");
-	start_leaves(pins, true, NULL); /* adopted ones */
+	start_leaves(true, NULL); /* adopted ones */
 	node_run("ip rule add from 192.0.2.77 lookup 100");
-	start_leaves(pins, true, "policy rules");
-	start_leaves(pins, false, "asked for");
+	start_leaves(true, "policy rules");
+	start_leaves(false, "asked for");
 	node_run("ip rule del from 192.0.2.77 lookup 100");
-	start_leaves(pins, false, "asked for");
-	start_leaves(pins, true, NULL);
-	assert_int_equal(kernel_detach_all(pins, NULL), 0);
+	start_leaves(false, "asked for");
+	start_leaves(true, NULL);
 }
 
 /* A row that failed must not take the next ones along. */
@@ -584,7 +591,8 @@ int main(void)
 	TEST(whatever_else_changes_a_route_counts);
 	TEST(lost_news_stop_the_memory_until_a_look);
 	TEST(a_look_that_fails_stops_the_memory);
-	TEST(a_start_looks);
+	snprintf(start_pins, sizeof(start_pins), "/sys/fs/bpf/sl_routes_%d", getpid());
+	tests[count++] = (struct CMUnitTest)cmocka_unit_test_teardown(a_start_looks, start_clear);
 #undef TEST
 	node_open();
 	world_open(&the_world, &(struct world_options){ 0 });
