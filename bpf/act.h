@@ -245,8 +245,10 @@ static __always_inline int door_run(door_ctx *ctx, struct pkt *pkt, __u32 door)
 	case ACT_DROP:
 		count(door, decision.verdict);
 		return door_drop();
-	default:
-		count(door, decision.verdict);
-		return door_up(ctx);
+	case ACT_DISOWN:
+		flow_disown(pkt);
+		break;
 	}
+	count(door, decision.verdict);
+	return door_up(ctx);
 }

@@ -170,6 +170,20 @@ static __always_inline void flow_forget_reply(const struct pkt *pkt, __u64 word)
 		flow_drop(hit.way, tag);
 }
 
+/* The packet's own way was of a connection that is over: what follows is not ours. */
+__noinline int flow_disown(const struct pkt *pkt)
+{
+	struct hit hit = {};
+	__u64 tag;
+
+	if (!pkt)
+		return 0;
+	tag = flow_tag_of(pkt);
+	if (flow_hit(tag, flow_home(pkt, 1), &hit))
+		flow_drop(hit.way, tag);
+	return 0;
+}
+
 /*
  * What stands under the tuple of a new flow ends: closed, if it was not. Returns 1 when it is the
  * same SYN once more, one connection.

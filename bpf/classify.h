@@ -56,7 +56,7 @@ static __always_inline int classify_reply(const struct pkt *pkt, __u64 word, __u
 		__u64 opener = flow_find_slow(flow_tag_opener(pkt, word), flow_home(pkt, 1));
 
 		if (!opener || opener & SL_FLOW_CLOSED)
-			return decide(decision, ACT_PASS, SL_pass_unmatched);
+			return decide(decision, ACT_DISOWN, SL_pass_unmatched);
 	}
 	if (door != SL_DOOR_OUT && !(word & SL_FLOW_REDIRECT))
 		return decide(decision, ACT_PASS, SL_reply_up);

@@ -11,6 +11,7 @@
 
 enum action {
 	ACT_PASS,
+	ACT_DISOWN,      /* pass, and forget the way that it took the packet for its own */
 	ACT_TO_ENDPOINT, /* write the flow's peer over the destination */
 	ACT_TO_CLIENT,   /* write the flow's peer over the source */
 	ACT_REFUSE,

@@ -63,8 +63,17 @@ static __always_inline int exit_find(const __u32 *daddr, __u32 from, __u32 lengt
 	return 1;
 }
 
+static __always_inline __u32 exits_epoch(void)
+{
+	__u32 zero = 0;
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
+
+	return control ? *(volatile __u32 *)&control->exits_epoch : 0;
+}
+
+/* `epoch` is from before the kernel was asked: what has changed since makes the answer void. */
 static __always_inline void exit_keep(const __u32 *daddr, __u32 from, __u16 mtu, __u8 family,
-				      const struct exit *answer)
+				      const struct exit *answer, __u32 epoch)
 {
 	struct sl_exit *exit = exit_place(daddr, from, family);
 	__u32 zero = 0, now = bpf_jiffies64();
@@ -83,7 +92,7 @@ static __always_inline void exit_keep(const __u32 *daddr, __u32 from, __u16 mtu,
 	exit->mtu = mtu;
 	exit->family = family;
 	exit->device = answer->device;
-	exit->epoch = control->exits_epoch;
+	exit->epoch = epoch;
 	__sync_lock_test_and_set(&exit->until, now + settings.second_ticks);
 	__sync_lock_test_and_set(&exit->lock, 0);
 }
@@ -97,7 +106,7 @@ __noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct targ
 {
 	struct bpf_fib_lookup fib = {};
 	const __u32 *saddr, *daddr;
-	__u32 from;
+	__u32 from, epoch = exits_epoch();
 	long err;
 
 	if (!pkt || !to || !exit)
@@ -130,7 +139,7 @@ __noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct targ
 	exit->device = device_flags(fib.ifindex);
 	/* A kernel that tells no MTU leaves the length there, which fits. */
 	if (!err)
-		exit_keep(daddr, from, fib.tot_len, pkt->family, exit);
+		exit_keep(daddr, from, fib.tot_len, pkt->family, exit, epoch);
 	return 0;
 }
 

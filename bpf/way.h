@@ -15,6 +15,7 @@
 #define WAY_INLINE static inline __attribute__((always_inline))
 #define WAY_WORDS 10 /* 32-bit words of the longest tuple: two IPv6 addresses, ports, protocol */
 
+#define WAY_MIX 0x9e3779b97f4a7c15ull
 #define WAY_HOME_WORDS 6 /* of a client: its address, port, protocol */
 
 struct way_keys {
@@ -32,6 +33,12 @@ WAY_INLINE __u32 way_home(const volatile struct way_keys *keys, __u8 family, con
 		sum += (keys->home[3] + addr[1]) * (keys->home[4] + addr[2]);
 		sum += (keys->home[5] + addr[3]) * (keys->home[6] + 6);
 	}
+	/*
+	 * Clients come in rows of ports and addresses, and a product takes a row to a row: under
+	 * one key of a hundred to a few buckets alone. One more product breaks it.
+	 */
+	sum ^= sum >> 32;
+	sum *= WAY_MIX;
 	return sum >> 32;
 }
 

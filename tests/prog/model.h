@@ -201,8 +201,10 @@ static inline void model_reply(struct reference *model, struct wanted *wanted, _
 		struct model_flow *opener = model_find_opener(model, flow);
 
 		wanted->verdict = SL_pass_unmatched;
-		if (!opener || opener->closed)
+		if (!opener || opener->closed) {
+			flow->is_gone = true;
 			return;
+		}
 	}
 	wanted->verdict = SL_reply_up;
 	if (door != SL_DOOR_OUT)

@@ -278,13 +278,19 @@ static void both_ways_stay_young(struct trial *trial)
 static void foreign_syn_ack(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN), rst = tcp(trial, RST),
-		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
+		    reply = answer_to(trial, syn, EP_A, SYN | ACK),
+		    data = answer_to(trial, syn, EP_A, ACK);
 
 	world_one(trial, EP_A);
 	opens(trial, syn, EP_A);
 	client_sends(trial, rst, SL_forward_stack, to_endpoint(rst, EP_A));
-	stack_sends(trial, reply, SL_pass_unmatched, reply);
 	endpoint_sends(trial, reply, SL_pass_unmatched, reply);
+	stack_sends(trial, reply, SL_pass_unmatched, reply);
+	/* Also what follows goes as it is: the direct connection lives. */
+	endpoint_sends(trial, data, SL_pass_unmatched, data);
+	stack_sends(trial, data, SL_pass_unmatched, data);
+	opens(trial, syn, EP_A);
+	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
 }
 
 static void fins_close_once(struct trial *trial)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The headers that the kernel half and the user half both compile: the hash, the pick and the
- * checksum. What they must give is written here as numbers, so that machines of either byte order
- * are held to the same.
+ * The headers that the kernel half and the user half both compile: the hash, the pick, the checksum
+ * and the flow table's bucket. What they must give is written here as numbers, so that machines of
+ * either byte order are held to the same.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -16,6 +16,7 @@
 
 #include "bpf/csum.h"
 #include "bpf/pick.h"
+#include "bpf/way.h"
 
 static const __u64 seed[2] = { 0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull };
 
@@ -211,6 +212,61 @@ static void a_change_is_a_new_sum(void **state)
 	}
 }
 
+/* --- a client's bucket --- */
+
+#define BUCKETS 4096u
+#define CLIENTS (4 * BUCKETS)
+#define KEYS 500
+/*
+ * With four clients to a bucket on average, one of 4,096 holds more than 24 by chance once in a
+ * hundred and fifty million times (Poisson).
+ */
+#define LOAD_MAX 24
+
+/* Clients as there are: a row of ports, of addresses, of both. */
+static void client_regular(unsigned row, uint32_t i, uint8_t family, uint32_t *addr, uint16_t *port)
+{
+	static const uint32_t ports_each[] = { CLIENTS, 1, 64, CLIENTS / 64 };
+	uint32_t host = htonl(0x0a000000 + i / ports_each[row]);
+
+	memset(addr, 0, 16);
+	addr[family == 6 ? 3 : 0] = host;
+	if (family == 6)
+		addr[0] = htonl(0x20010db8);
+	/* Linux gives connections of one process even ports. */
+	*port = htons(32768 + 2 * (i % ports_each[row]));
+}
+
+static unsigned load_largest(const struct way_keys *keys, unsigned row, uint8_t family)
+{
+	uint16_t loads[BUCKETS] = { 0 };
+	unsigned largest = 0;
+
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		uint32_t addr[4];
+		uint16_t port, load;
+
+		client_regular(row, i, family, addr, &port);
+		load = ++loads[way_home(keys, family, addr, port, 6) % BUCKETS];
+		largest = load > largest ? load : largest;
+	}
+	return largest;
+}
+
+static void regular_clients_spread(void **state)
+{
+	struct way_keys keys;
+
+	for (int i = 0; i < KEYS; i++) {
+		for (int j = 0; j <= WAY_HOME_WORDS; j++)
+			keys.home[j] = random_word();
+		for (unsigned row = 0; row < 4; row++) {
+			assert_in_range(load_largest(&keys, row, 4), 1, LOAD_MAX);
+			assert_in_range(load_largest(&keys, row, 6), 1, LOAD_MAX);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +274,7 @@ int main(void)
 		cmocka_unit_test(the_hash_is_siphash_1_3),
 		cmocka_unit_test(every_machine_picks_alike),
 		cmocka_unit_test(a_change_is_a_new_sum),
+		cmocka_unit_test(regular_clients_spread),
 	};
 
 	return cmocka_run_group_tests_name("pure", tests, NULL, NULL);

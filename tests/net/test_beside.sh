@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a node runs beside Sluice goes on: packet filters, bridges, other programs on the same devices, neighbours, DHCP,
 # jumbo frames, tcpdump. And packets skip a device's way out only as long as nobody stands there.
-. "$(dirname "$0")/../net/lib.sh"
+. "$(dirname "$0")/lib.sh"
 
 serves() { # COUNT: connections to the VIP, split
 	ask open --to "$vip4" --port 80 --count "$1" && is "answers of the service" "$1" "$(field ok)" && shares 4.5 50 30 20
@@ -14,6 +14,14 @@ direct() { # COUNT
 	direct_port=$((direct_port + 1))
 	ask open --to 10.77.11.2 --port 8080 --count "$1" --from 10.78.0.1 --sources "$1" --source-port "$direct_port" &&
 		is "answers of s1 itself" "$1" "$(field v1.s1)"
+}
+
+# Half of the service's connections are s1's: their ports then talk to s1 itself.
+port_again() {
+	ask open --to "$vip4" --port 80 --count 100 --from 10.78.1.1 --sources 100 --source-port 8900 || return 1
+	is "answers of the service" 100 "$(field ok)"
+	ask open --to 10.77.11.2 --port 8080 --count 100 --from 10.78.1.1 --sources 100 --source-port 8900 &&
+		is "answers of s1 itself" 100 "$(field v1.s1)"
 }
 
 # --- nftables and connection tracking ---
@@ -247,7 +255,7 @@ dump_sees() { # FILTER COMMAND...
 
 	shift
 	rm -f "$tmp/dump.pcap"
-	start node tcpdump -p -n -U --immediate-mode -i n_c1 -w "$tmp/dump.pcap" "$filter" 2>"$tmp/dump"
+	start node tcpdump -p -n -U --immediate-mode -s 128 -B 4096 -i n_c1 -w "$tmp/dump.pcap" "$filter" 2>"$tmp/dump"
 	pid=$!
 	wait_for "tcpdump" grep -q 'listening on' "$tmp/dump" || return 1
 	"$@" || code=1
@@ -337,6 +345,7 @@ for door in tc xdp; do
 	row "rules of nftables and connection tracking count what is not ours" rules_count 100 direct 100
 	row "a rule of nftables drops what it is told to" rules_drop
 	row "a rule of nftables translates addresses" rules_translate
+	row "a client's port talks to the service, then to an endpoint itself" port_again
 	row "a bridge between devices with doors" bridges
 	row "filters of tc count what is not ours" filters_count direct 100
 	row "programs of tcx before and behind ours count what is not ours, in" programs_count in direct 100
