@@ -99,18 +99,17 @@ static __always_inline int pass(const struct pkt *pkt, struct decision *decision
  */
 static __always_inline int classify(struct pkt *pkt, __u32 door, struct decision *decision)
 {
-	int is_to, is_from, is_found;
+	int is_to, is_found;
 	__u64 word = 0, tag;
 
 	if (pkt->kind == PKT_FRAGMENT && fragment_find(pkt))
 		return decide(decision, ACT_PASS, SL_pass_fragment);
 	is_to = known_has(pkt->daddr, pkt->dport, pkt->family);
-	is_from = known_has(pkt->saddr, pkt->sport, pkt->family);
-	if (!is_to && !is_from)
+	if (!is_to && !known_has(pkt->saddr, pkt->sport, pkt->family))
 		return pass(pkt, decision);
 	tag = flow_tag_of(pkt);
 	is_found = flow_find(tag, flow_home(pkt, !is_to), &word);
-	if (!is_found && is_to && is_from) {
+	if (!is_found && is_to && known_has(pkt->saddr, pkt->sport, pkt->family)) {
 		/* Who sends is known, and who receives: the first was not the client. */
 		word = flow_find_slow(tag, flow_home(pkt, 1));
 		is_found = word != 0;
