@@ -115,7 +115,8 @@ check_format() {
 	set +o pipefail # it fails when it finds something, and so does grep
 	# Its diagnostics name the file for each line; one a file is enough.
 	files_to_format | xargs "$formatter" --dry-run -Werror 2>&1 |
-		awk -F: '/: error:/ { if (!seen[$1]++) print $1 ":" $2 ": not as clang-format writes it; scripts/style.sh fix" }' |
+		awk -F: '/: error:/ && !seen[$1]++ {
+			print $1 ":" $2 ": not as clang-format writes it; scripts/style.sh fix" }' |
 		{ ! grep .; }
 }
 

@@ -42,9 +42,11 @@ libraries_get() {
 	[ ! -e "$be/sysroot/done" ] || return 0
 	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	rm -rf "$be/apt" "$be/sysroot"
-	mkdir -p "$be"/{apt/{state/lists/partial,cache/archives/partial,var/lib/apt/lists/partial,var/cache/apt/archives/partial},debs,sysroot}
+	mkdir -p "$be"/{debs,sysroot} "$be"/apt/{state,var/lib/apt}/lists/partial \
+		"$be"/apt/{cache,var/cache/apt}/archives/partial
 	: >"$be/apt/status"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/debian $codename main" >"$be/apt/sources.list"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/debian $codename main" \
+		>"$be/apt/sources.list"
 	apt_get update >"$be/apt.log" 2>&1 || { cat "$be/apt.log" >&2 && return 1; }
 	# shellcheck disable=SC2086 # a list of words
 	(cd "$be/debs" && apt_get download $packages >>"$be/apt.log" 2>&1) || { cat "$be/apt.log" >&2 && return 1; }

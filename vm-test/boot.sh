@@ -80,14 +80,14 @@ kvm_works() { # VMLINUZ
 }
 
 start() {
-	local cpu
+	local cpu ours=sluice.accel=$accel
 
 	read -r -a cpu <<<"$(guest_cpu)"
 	rm -f "$out/console" "$out/result"
 	truncate -s 128M "$out/result"
 	qemu-system-x86_64 -nodefaults -machine q35 "${cpu[@]}" -smp 2 -m "$memory" -display none -no-reboot \
 		-serial file:"$out/console" -kernel "$folder/vmlinuz" -initrd "$out/initramfs" \
-		-append "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check mitigations=off rdinit=/init sluice.accel=$accel" \
+		-append "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check mitigations=off rdinit=/init $ours" \
 		-drive file="$root_disk",if=virtio,format=raw,readonly=on \
 		-drive file="$folder/modules.img",if=virtio,format=raw,readonly=on \
 		-drive file="$work_disk",if=virtio,format=raw,readonly=on \
@@ -125,7 +125,8 @@ follow() {
 		[ "$now" = "$size" ] || spoke=$SECONDS
 		size=$now
 		lines=$(grep -ac 'sluice-vm: |.*s)' "$out/console" || true)
-		[ "$lines" = "$told" ] || grep -a 'sluice-vm: |.*s)' "$out/console" | tail -n +$((told + 1)) | sed 's/^sluice-vm: | /    /; s/\r//' >&2
+		[ "$lines" = "$told" ] || grep -a 'sluice-vm: |.*s)' "$out/console" | tail -n +$((told + 1)) |
+			sed 's/^sluice-vm: | /    /; s/\r//' >&2
 		told=$lines
 	done
 	! runs

@@ -17,7 +17,8 @@ failed=0
 
 usage() {
 	cat <<-END
-		Usage: vm-test/run.sh [--record] [KERNEL...]      all: $(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs)
+		Usage: vm-test/run.sh [--record] [KERNEL...]
+		  KERNEL        $(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs) (all)
 		  --record      write the programs' verified instructions down in insns.txt
 		  LEVELS        levels of tests/run.sh to run inside ("$levels")
 		  SLUICE_TIMES  what time limits in the tests are multiplied with (10 without KVM)
@@ -81,7 +82,8 @@ word() { # OUT FILE
 }
 
 skips() { # FILE
-	sed -n 's/^skipped:.*# *SKIP */skipped: /Ip' "$1" | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) skipped: /\1 x /' | paste -sd';'
+	sed -n 's/^skipped:.*# *SKIP */skipped: /Ip' "$1" | sort | uniq -c | sort -rn |
+		sed 's/^ *\([0-9]*\) skipped: /\1 x /' | paste -sd';'
 }
 
 is_excused() { [[ " $may_refuse " == *" $1 "* ]]; }

@@ -27,8 +27,9 @@ leaves_no_pin() { [ -z "$(find "$pins" -type f 2>/dev/null)" ]; }
 leaves_no_program() { ! bpftool prog show | grep -q 'name sl_'; }
 leaves_no_map() { sleep 2 && ! bpftool map show | grep -q 'name sl_'; }
 leaves_no_filter() { [ -z "$(tc filter show dev lo ingress; tc filter show dev lo egress)" ]; }
-status_says_none() { timeout 60 build/sluice --state "$state" --pins "$pins" status 2>&1 | grep -q 'no data plane'; }
-status_names_features() { timeout 60 build/sluice --state "$state" --pins "$pins" status -o json 2>&1 | grep -q '"there": *false'; }
+status() { timeout 60 build/sluice --state "$state" --pins "$pins" status "$@" 2>&1; }
+status_says_none() { status | grep -q 'no data plane'; }
+status_names_features() { status -o json | grep -q '"there": *false'; }
 
 row "the agent ends with 1" agent_ends
 row "it names the feature that lacks, the version that brought it and the kernel" names_the_feature

@@ -178,7 +178,7 @@ static struct {
 	{                                                                                          \
 		.unit = "ms",
 #define ROW(name, words)                                                                           \
-	.id = name, .sentence = words                                                              \
+	.id = (name), .sentence = (words)                                                          \
 	}
 	{ WORLD_SLUICE, 1, 0, flip_store,
 	  US ROW("flip/store", "in process: the one store that makes another hot revision active, "

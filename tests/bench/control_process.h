@@ -21,8 +21,6 @@
 
 #define PROBE_LIMIT_US 30e6
 
-extern char **environ;
-
 static int errors_fd; /* what the processes say on standard error: shown when one of them fails */
 
 __attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *format, ...)
@@ -122,7 +120,7 @@ static inline void prober_frame(struct prober *prober, uint32_t service, uint16_
 	tcp.source = htons(port);
 	tcp.dest = htons(SERVICE_PORT);
 	/* The address of lo, as which the packet is run: one for another host would pass. */
-	memset(eth, 0, 2 * ETH_ALEN);
+	memset(eth, 0, (size_t)2 * ETH_ALEN);
 	eth->h_proto = htons(ETH_P_IP);
 	memcpy(prober->frame + ETH_HLEN, &ip, sizeof(ip));
 	memcpy(prober->frame + ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp));

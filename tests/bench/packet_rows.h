@@ -37,8 +37,9 @@ struct row {
 #define V6_TCP 6, IPPROTO_TCP
 #define FLOOR(id, sentence, door, target, flows)                                                   \
 	{                                                                                          \
-		id, sentence, door, target, flows == FLOWS_512K ? SCENE_FLOOR_MANY : SCENE_FLOOR,  \
-			V4_TCP, TO_ONE, flows, RETURNS, NULL, 0                                    \
+		id, sentence, door, target,                                                        \
+			(flows) == FLOWS_512K ? SCENE_FLOOR_MANY : SCENE_FLOOR, V4_TCP, TO_ONE,    \
+			flows, RETURNS, NULL, 0                                                    \
 	}
 #define SLUICE(id, sentence, door, scene, wire, direction, flows, verdict, ...)                    \
 	{                                                                                          \

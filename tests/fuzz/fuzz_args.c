@@ -60,8 +60,7 @@ static void words_try(struct cli *cli)
 
 static void cli_try(int argc, char **argv)
 {
-#define COMMAND_ROW(name) command_##name,
-	const struct command commands[] = { COMMAND_LIST(COMMAND_ROW) };
+	const struct command commands[] = { COMMAND_LIST(COMMAND_NAME) };
 	struct cli *cli = talloc_zero(NULL, struct cli);
 	int exit;
 

@@ -46,19 +46,27 @@ bomb() { cat >"$tmp/bomb"; }
 
 entries() { # SERVICES ENDPOINTS: each with two versions
 	awk -v services="$1" -v endpoints="$2" '
-		function address(first, i) { return sprintf("%d.%d.%d.%d", first + int(i / 16777216), i / 65536 % 256, i / 256 % 256, i % 256) }
+		function address(first, i) {
+			return sprintf("%d.%d.%d.%d", first + int(i / 16777216), i / 65536 % 256, i / 256 % 256, i % 256)
+		}
+		function head(kind) {
+			printf "---\napiVersion: networking.istio.io/v1\nkind: %s\nmetadata: {name: %s}\nspec:\n", kind, name
+		}
 		BEGIN {
 			for (s = 0; s < services; s++) {
 				name = "s" s
-				printf "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: %s}\nspec:\n", name
+				head("ServiceEntry")
 				printf "  hosts: [%s.test]\n  resolution: STATIC\n  addresses: [%s]\n", name, address(10, s + 1)
 				printf "  ports: [{number: 80, name: tcp, protocol: TCP}]\n  endpoints:\n"
 				for (e = 0; e < endpoints; e++)
-					printf "  - {address: %s, labels: {version: v%d}}\n", address(20, s * endpoints + e), e % 2
-				printf "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: %s}\nspec:\n", name
-				printf "  host: %s.test\n  subsets: [{name: v0, labels: {version: v0}}, {name: v1, labels: {version: v1}}]\n", name
-				printf "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: %s}\nspec:\n", name
-				printf "  hosts: [%s.test]\n  tcp: [{route: [{destination: {host: %s.test, subset: v0}, weight: 90},", name, name
+					printf "  - {address: %s, labels: {version: v%d}}\n",
+						address(20, s * endpoints + e), e % 2
+				head("DestinationRule")
+				printf "  host: %s.test\n  subsets: [{name: v0, labels: {version: v0}},", name
+				printf " {name: v1, labels: {version: v1}}]\n"
+				head("VirtualService")
+				printf "  hosts: [%s.test]\n  tcp: [{route: [", name
+				printf "{destination: {host: %s.test, subset: v0}, weight: 90},", name
 				printf " {destination: {host: %s.test, subset: v1}, weight: 10}]}]\n", name
 			}
 		}'

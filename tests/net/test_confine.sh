@@ -55,7 +55,8 @@ refused() {
 	cat "$tmp/calls"
 	[ "$code" = 77 ] && tail -n 1 "$tmp/calls" && return 77
 	[ "$code" = 0 ] || return 1
-	is "calls that were not refused" "" "$(grep -v ': EPERM$' "$tmp/calls")" && at_least "calls tried" 17 "$(wc -l <"$tmp/calls")" &&
+	is "calls that were not refused" "" "$(grep -v ': EPERM$' "$tmp/calls")" &&
+		at_least "calls tried" 17 "$(wc -l <"$tmp/calls")" &&
 		is "getpid, which is allowed" "$agent" "$("$tools/inject" "$agent" getpid)" &&
 		kill -0 "$agent" && sluice status >"$tmp/said"
 }
@@ -101,7 +102,8 @@ rules_put() { # VERSION V1 V2 V3
 
 config_followed() {
 	rules_put 2 10 70 20
-	wait_for "the ConfigMap's weights" weight_is 70 && ask open --to "$vip4" --port 80 --count 300 && shares 4.5 10 70 20 || return 1
+	wait_for "the ConfigMap's weights" weight_is 70 && ask open --to "$vip4" --port 80 --count 300 &&
+		shares 4.5 10 70 20 || return 1
 	config 20 60 20 >"$tmp/new.yaml" && mv "$tmp/new.yaml" "$rules/b.yaml" && rm "$rules/a.yaml"
 	wait_for "the other file's weights" weight_is 60
 }
@@ -109,7 +111,8 @@ config_followed() {
 link_out_refused() {
 	config 30 40 30 >"$tmp/outside.yaml"
 	ln -s "$tmp/outside.yaml" "$rules/c.yaml"
-	wait_for "the refusal of an absolute link" grep -q "c.yaml: is a link that leads out of the folder" "$tmp/agent.log" || return 1
+	wait_for "the refusal of an absolute link" \
+		grep -q "c.yaml: is a link that leads out of the folder" "$tmp/agent.log" || return 1
 	ln -sfn ../outside.yaml "$rules/c.yaml"
 	sleep 0.5
 	is "refusals of both links" 2 "$(grep -c 'c.yaml: is a link that leads out' "$tmp/agent.log")"
@@ -134,7 +137,9 @@ repairs() {
 		rm "$pin"
 		wait_for "a removed link to be made again" test -e "$pin" || return 1
 	fi
-	weight 1 2 3 && bpftool map update pinned "$pins/active" key 0 0 0 0 value hex "$(printf '%02x' $(($(active) - 1)))" 00 00 00 &&
+	weight 1 2 3 &&
+		bpftool map update pinned "$pins/active" key 0 0 0 0 \
+			value hex "$(printf '%02x' $(($(active) - 1)))" 00 00 00 &&
 		wait_for "the disk to follow the kernel" disk_is "$(active)"
 }
 
@@ -161,14 +166,16 @@ ends_well() {
 	wait "$agent" || code=$?
 	pids=${pids/ $agent/}
 	tail -n 5 "$tmp/agent.log"
-	is "exit code after SIGTERM" 0 "$code" && ask open --to "$vip4" --port 80 --count 100 && is "connections after it" 100 "$(field ok)"
+	is "exit code after SIGTERM" 0 "$code" && ask open --to "$vip4" --port 80 --count 100 &&
+		is "connections after it" 100 "$(field ok)"
 }
 
 adopts() { agent_start --config "$rules" --check-interval 1 && given_up && nothing_refused; }
 
 once_too() {
 	agent_end TERM
-	in_ns node "$bin/sluiced" --once --device 'n_*' --door "$door" --state "$state" --pins "$pins" --config "$rules" >"$tmp/once" 2>&1
+	in_ns node "$bin/sluiced" --once --device 'n_*' --door "$door" --state "$state" --pins "$pins" \
+		--config "$rules" >"$tmp/once" 2>&1
 	is "exit code of --once" 0 $? && is "what it could not do" "" "$(grep -i 'error\|permitted' "$tmp/once")"
 }
 
@@ -181,10 +188,12 @@ detaches() {
 folder_closed() {
 	chmod 755 "$state"
 	agent_start --config "$rules" --check-interval 1 || return 1
-	is "mode of the state folder" 700 "$(stat -c %a "$state")" && grep -q "$state.*was open to others" "$tmp/agent.log" || return 1
+	is "mode of the state folder" 700 "$(stat -c %a "$state")" &&
+		grep -q "$state.*was open to others" "$tmp/agent.log" || return 1
 	agent_end TERM
 	chown nobody "$state"
-	in_ns node "$bin/sluiced" --once --device 'n_*' --state "$state" --pins "$pins" >"$tmp/once" 2>&1 && echo "it was taken" && return 1
+	in_ns node "$bin/sluiced" --once --device 'n_*' --state "$state" --pins "$pins" >"$tmp/once" 2>&1 &&
+		echo "it was taken" && return 1
 	cat "$tmp/once"
 	chown root "$state"
 	grep -q "belongs to user" "$tmp/once"

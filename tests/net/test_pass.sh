@@ -104,8 +104,9 @@ refused() { # WANTED TEXT...: exit 3, the place in the message, and nothing chan
 }
 
 broken_half() { # a good object first, a bad one after
-	refused "$(config 1 1 1 | wc -l | awk '{ print $1 + 6 }')" \
-		"$(config 1 1 1)\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\n"'spec:\n  hostz: [x]\n'
+	local bad="apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec:\n  hostz: [x]\n"
+
+	refused "$(config 1 1 1 | wc -l | awk '{ print $1 + 6 }')" "$(config 1 1 1)\n---\n$bad"
 }
 
 head="apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: reviews}\nspec:\n  hosts: [reviews.test]\n"

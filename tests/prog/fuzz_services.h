@@ -112,7 +112,7 @@ static inline void make_tables(struct random *random, struct world *world, struc
 	tables.same = make_version(&tables, a_and_b, 2, PORT_SAME);
 	for (unsigned revision = 0; revision < 2; revision++) {
 		world_revision(world, 1 + revision);
-		for (__u16 port = PORT_RULED; port < PORT_COUNT; port++)
+		for (int port = PORT_RULED; port < PORT_COUNT; port++)
 			make_service(random, &tables, revision, port);
 	}
 }

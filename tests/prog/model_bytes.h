@@ -39,7 +39,7 @@ static inline unsigned address_at(const struct seen *seen, unsigned ip, bool is_
 
 static inline __u32 sum_of_addresses(const struct seen *seen, const __u8 *frame, unsigned ip)
 {
-	return sum_bytes(0, frame + address_at(seen, ip, false), 2 * address_size(seen));
+	return sum_bytes(0, frame + address_at(seen, ip, false), (size_t)2 * address_size(seen));
 }
 
 static inline void put_address(const struct seen *seen, __u8 *frame, unsigned ip, bool is_dst,

@@ -190,7 +190,7 @@ static void tuples_chosen_for_a_bucket(void **state)
 				fail_msg("IPv%d, seed %llu: a bucket of %u", family, seed,
 					 load_largest(&right, clients));
 		}
-		for (__u32 i = 0; i < 64; i++)
+		for (size_t i = 0; i < 64; i++)
 			bucket_is_the_doors(&attack_the_world, &clients[i * 97]);
 	}
 }

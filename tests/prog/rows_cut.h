@@ -87,8 +87,8 @@ static void damage_once(struct trial *trial, __u32 door, const struct wire *wire
 	struct run *run = &trial->run;
 
 	run->in_len = wire_build(wire, run->in);
-	for (int hits = 1 + rand() % 4; hits; hits--)
-		run->in[ETH_ALEN + rand() % (run->in_len - ETH_ALEN)] = rand();
+	for (int hits = 1 + random() % 4; hits; hits--)
+		run->in[ETH_ALEN + random() % (run->in_len - ETH_ALEN)] = random();
 	run_door(trial->world, door, ifindex, 0, run);
 	verdict = run_verdict(run);
 	step_wants(trial, !run->err && verdict < SL_VERDICT_COUNT,
@@ -108,7 +108,7 @@ static void damaged(struct trial *trial)
 		    seen = to_client(reply), error;
 	struct wire ack = tcp(trial, ACK), first = cut(datagram, 1, 7), later = cut(datagram, 2, 7);
 
-	srand(trial->family);
+	srandom(trial->family);
 	world_one(trial, EP_A);
 	opened(trial, datagram);
 	reply.options = seen.options = ack.options = first.options = true, ack.tags = 2;

@@ -278,22 +278,22 @@ static void lying_tcp(struct trial *trial)
 	lies(trial, segment, at, 15 << 4, false);
 }
 
-/* Six destination options, and then what would be a later fragment of a flow. */
+/* Six destination options of eight bytes, and then what would be a later fragment of a flow. */
 static void many_extensions(struct trial *trial)
 {
 	struct run *run = &trial->run;
 	struct wire wire = cut(udp(trial), 2, 0xbeef);
-	__u8 *ip = run->in + ETH_HLEN;
+	__u8 *ip = run->in + ETH_HLEN, *options = ip + 40;
 
 	world_one(trial, EP_A);
 	opened(trial, cut(udp(trial), 1, 0xbeef));
-	run->in_len = wire_build(&wire, run->in) + 6 * 8;
-	memmove(ip + 40 + 6 * 8, ip + 40, run->in_len - ETH_HLEN - 40 - 6 * 8);
-	memset(ip + 40, 0, 6 * 8);
-	for (int i = 0; i < 6; i++)
-		ip[40 + i * 8] = i < 5 ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
+	run->in_len = wire_build(&wire, run->in) + 48;
+	memmove(options + 48, options, run->in_len - ETH_HLEN - 40 - 48);
+	memset(options, 0, 48);
+	for (size_t at = 0; at < 48; at += 8)
+		options[at] = at < 40 ? IPPROTO_DSTOPTS : IPPROTO_FRAGMENT;
 	ip[6] = IPPROTO_DSTOPTS;
-	put16(ip + 4, get16(ip + 4) + 6 * 8);
+	put16(ip + 4, get16(ip + 4) + 48);
 	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
 	step_counted(trial, NULL, SL_pass_protocol, trial->door);
 	step_wants(trial, !memcmp(run->in, run->out, run->in_len), "the frame untouched");

@@ -146,12 +146,12 @@ static inline struct plan *plan_new(void *parent)
 	return talloc_zero(parent, struct plan);
 }
 
-#define GROW(plan, list, type)                                                                     \
+#define GROW(plan, list)                                                                           \
 	({                                                                                         \
-		(plan)->list##s =                                                                  \
-			talloc_realloc(plan, (plan)->list##s, type, (plan)->list##_count + 1);     \
-		type *grown_ = &(plan)->list##s[(plan)->list##_count++];                           \
-		*grown_ = (type){ 0 };                                                             \
+		(plan)->list##s = talloc_realloc(plan, (plan)->list##s, struct plan_##list,        \
+						 (plan)->list##_count + 1);                        \
+		struct plan_##list *grown_ = &(plan)->list##s[(plan)->list##_count++];             \
+		*grown_ = (struct plan_##list){ 0 };                                               \
 		grown_;                                                                            \
 	})
 
@@ -159,7 +159,7 @@ static inline struct plan *plan_new(void *parent)
 static inline uint32_t plan_version_add(struct plan *plan, int family, const char *name,
 					unsigned first, unsigned count)
 {
-	struct plan_version *version = GROW(plan, version, struct plan_version);
+	struct plan_version *version = GROW(plan, version);
 
 	version->service = "reviews.default";
 	version->name = talloc_strdup(plan, name);
@@ -176,7 +176,7 @@ static inline uint32_t plan_version_add(struct plan *plan, int family, const cha
 static inline struct plan_split *plan_split_make(struct plan *plan, const uint32_t *versions,
 						 const uint32_t *weights, size_t count)
 {
-	struct plan_split *split = GROW(plan, split, struct plan_split);
+	struct plan_split *split = GROW(plan, split);
 
 	split->versions = talloc_memdup(plan, versions, count * sizeof(*versions));
 	split->weights = talloc_memdup(plan, weights, count * sizeof(*weights));
@@ -194,7 +194,7 @@ static inline uint32_t plan_split_add(struct plan *plan, uint32_t a, uint32_t a_
 static inline struct plan_service *plan_service_add(struct plan *plan, const char *vip,
 						    uint16_t port, enum protocol protocol)
 {
-	struct plan_service *service = GROW(plan, service, struct plan_service);
+	struct plan_service *service = GROW(plan, service);
 
 	service->host = "reviews";
 	service->name = "reviews.default";

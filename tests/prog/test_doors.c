@@ -15,7 +15,7 @@
 
 #define TABLE(rows, is_small)                                                                      \
 	{                                                                                          \
-		rows, sizeof(rows) / sizeof(rows[0]), is_small                                     \
+		(rows), sizeof(rows) / sizeof((rows)[0]), is_small                                 \
 	}
 static const struct {
 	const struct row *rows;
@@ -29,11 +29,14 @@ static const struct {
 
 static struct world the_world, small_world;
 
+static const char rewrite_why[] =
+	"the parser has vouched for every byte that a rewrite touches; the kernel refuses only "
+	"when "
+	"it has no memory for a private copy of a cloned skb, and a test run's skb is never cloned";
+
 /* Verdicts that no row can reach, and why. */
 static const char *const unreachable[SL_VERDICT_COUNT] = {
-	[SL_drop_rewrite] = "the parser has vouched for every byte that a rewrite touches; the "
-			    "kernel refuses only when it has no memory for a private copy of a "
-			    "cloned skb, and a test run's skb is never cloned",
+	[SL_drop_rewrite] = rewrite_why,
 };
 
 static void run_row(void **state)
@@ -69,7 +72,7 @@ static size_t tests_of(const struct row *row, struct world *world, struct CMUnit
 	for (__u32 door = 0; door < SL_DOOR_OUT; door++) {
 		for (int family = 4; family <= 6; family += 2) {
 			struct trial *trial;
-			char *name;
+			char *name = NULL;
 
 			if (!(row->doors & 1 << door) || !(row->families & (family == 4 ? V4 : V6)))
 				continue;

@@ -321,7 +321,7 @@ static inline const char *sums_of_ip(const __u8 *ip, size_t length, bool is_quot
 	while (!is_v4 && (protocol == 0 || protocol == 44 || protocol == 60)) {
 		is_fragment |= protocol == 44;
 		protocol = ip[at];
-		at += (ip[at + 1] + 1) * 8;
+		at += (ip[at + 1] + 1u) * sizeof(__u64);
 	}
 	if (is_fragment || (is_quoted && (end > length || protocol != IPPROTO_UDP)))
 		return NULL;

@@ -26,7 +26,9 @@ if [ "$tidy" != none ]; then
 	export tidy build tmp
 	# The longest first, so that the last one does not keep everybody waiting.
 	# shellcheck disable=SC2016 # the inner shell's
-	git ls-files 'user/*.c' 'tests/*.c' | grep -v '\.bpf\.c$' | xargs wc -c | sort -rn |
-		awk '$2 != "total" { print $2 }' | rows_each "clang-tidy:" bash -c 'tidy "$1"' bash
+	rows_each "clang-tidy:" bash -c 'tidy "$1"' bash < <(
+		git ls-files 'user/*.c' 'tests/*.c' | grep -v '\.bpf\.c$' | xargs wc -c | sort -rn |
+			awk '$2 != "total" { print $2 }'
+	)
 fi
 rows_end

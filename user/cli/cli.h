@@ -91,12 +91,11 @@ struct cli {
 };
 
 #define COMMAND_LIST(X)                                                                            \
-	X(apply)                                                                                   \
-	X(weight)                                                                                  \
-	X(rollback) X(history) X(diff) X(get) X(status) X(explain) X(stats) X(export) X(endpoint)  \
-		X(detach) X(version) X(completion) X(help) X(complete)
-#define COMMAND_DECLARE(name) extern const struct command command_##name;
-COMMAND_LIST(COMMAND_DECLARE)
+	X(apply), X(weight), X(rollback), X(history), X(diff), X(get), X(status), X(explain),      \
+		X(stats), X(export), X(endpoint), X(detach), X(version), X(completion), X(help),   \
+		X(complete)
+#define COMMAND_NAME(name) command_##name
+extern const struct command COMMAND_LIST(COMMAND_NAME);
 
 /* --- options.c --- */
 

@@ -99,8 +99,7 @@ static void memory_settle(void)
 
 int main(int argc, char **argv)
 {
-#define COMMAND_ROW(name) command_##name,
-	const struct command commands[] = { COMMAND_LIST(COMMAND_ROW) };
+	const struct command commands[] = { COMMAND_LIST(COMMAND_NAME) };
 	_cleanup_talloc_ struct cli *cli = talloc_zero(NULL, struct cli);
 
 	/* It executes nothing, and whoever takes it over gains nothing by that. */

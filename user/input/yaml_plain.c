@@ -15,7 +15,7 @@
 #include "../base/cleanup.h"
 #include "yaml_plain_parts.h"
 
-#define NO_LINE -1
+#define NO_LINE (-1)
 
 static struct node *block_read(struct plain *plain, int indent);
 

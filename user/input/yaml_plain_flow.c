@@ -171,10 +171,11 @@ bool plain_put(struct node *map, const struct plain_key *key, struct node *value
 
 static bool entry_read(struct plain *plain, struct node *collection, char **ret_end)
 {
+	bool is_map = collection->kind == NODE_MAP;
 	struct plain_key key;
 	struct node *value;
 
-	if (collection->kind == NODE_MAP && !plain_key_take(plain, &key))
+	if (is_map && !plain_key_take(plain, &key))
 		return false;
 	spaces_skip(plain);
 	*ret_end = NULL;
@@ -182,9 +183,11 @@ static bool entry_read(struct plain *plain, struct node *collection, char **ret_
 		value = plain_collection(plain);
 	else
 		value = plain_scalar(plain, true, ret_end);
-	if (value && collection->kind == NODE_LIST)
+	if (is_map)
+		return plain_put(collection, &key, value);
+	if (value)
 		plain_append(collection, value);
-	return value && (collection->kind == NODE_LIST || plain_put(collection, &key, value));
+	return value;
 }
 
 /* The comma or the bracket behind an entry; then the entry's text can be cut off. */

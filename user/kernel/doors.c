@@ -26,9 +26,11 @@ uint32_t clock_tick_ns(void)
 /* So that an idle time is sixteen units about, and a unit at least a tick. */
 static uint32_t clock_seen_shift(uint64_t udp_idle_ns)
 {
-	uint64_t unit = udp_idle_ns / 16 < UNIT_NS_MAX ? udp_idle_ns / 16 : UNIT_NS_MAX;
+	uint64_t unit = udp_idle_ns / 16;
 	uint32_t shift = 0, tick = clock_tick_ns();
 
+	if (unit > UNIT_NS_MAX)
+		unit = UNIT_NS_MAX;
 	while (((uint64_t)tick << shift) < unit && shift < 16)
 		shift++;
 	return shift;

@@ -195,7 +195,7 @@ static bool is_over(const struct sweep *sweep, uint64_t word)
 
 	if (word & SL_FLOW_UDP)
 		return silent > sweep->clock.udp_idle;
-	return silent > (word & SL_FLOW_CLOSED ? sweep->closed_keep : sweep->tcp_idle);
+	return silent > ((word & SL_FLOW_CLOSED) ? sweep->closed_keep : sweep->tcp_idle);
 }
 
 /*

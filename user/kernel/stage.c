@@ -17,7 +17,7 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 
 	memset(ret_key, 0, SL_VERSION_KEY_MAX);
 	if (length < SL_VERSION_KEY_MAX) {
-		memcpy(ret_key, key, length);
+		memcpy(ret_key, key, length + 1);
 		return;
 	}
 	for (size_t i = 0; i < length; i++)
@@ -26,7 +26,7 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 		 (unsigned long long)hash);
 }
 
-static int table_add(struct stage *stage, uint8_t *ordinals, uint32_t base, uint32_t size,
+static int table_add(struct stage *stage, const uint8_t *ordinals, uint32_t base, uint32_t size,
 		     bool is_new)
 {
 	struct stage_table *tables =
@@ -380,7 +380,8 @@ int stage_write_members(struct stage *stage)
 
 /* --- splits --- */
 
-static int table_take(struct stage *stage, uint8_t *ordinals, uint32_t size, uint32_t *ret_base)
+static int table_take(struct stage *stage, const uint8_t *ordinals, uint32_t size,
+		      uint32_t *ret_base)
 {
 	uint32_t groups = size / SL_SLOTS_PER_GROUP + (size < SL_SLOTS_PER_GROUP);
 
@@ -486,7 +487,7 @@ int stage_write_splits(struct stage *stage)
 	for (size_t i = 0; i < stage->plan->split_count; i++)
 		if (stage->members_of[i])
 			memcpy(members + stage->splits[i].member_base, stage->members_of[i],
-			       stage->splits[i].member_count * 4u);
+			       stage->splits[i].member_count * sizeof(*members));
 	control_of(kernel)->slot_cursor = stage->slots.cursor;
 	control_of(kernel)->member_cursor = stage->members.cursor;
 	control_of(kernel)->rule_cursor = stage->rules.cursor;

@@ -7,8 +7,8 @@
 #include "internal.h"
 
 struct stage_table {
-	uint8_t *ordinals;   /* content, for finding an equal one */
-	uint32_t base, size; /* groups, slots */
+	const uint8_t *ordinals; /* content, for finding an equal one */
+	uint32_t base, size;     /* groups, slots */
 	bool is_new;
 };
 

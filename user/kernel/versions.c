@@ -63,7 +63,7 @@ static int stats_walk(struct kernel *kernel, uint32_t count,
 	size_t size = (size_t)(cpus > 0 ? cpus : 1) * map->value_size;
 	_cleanup_free_ char *values = malloc(size * STATS_BATCH);
 	uint32_t keys[STATS_BATCH], cursor, got, done = 0;
-	struct sl_stats stats;
+	struct sl_stats stats = { 0 };
 
 	if (!values || cpus <= 0)
 		return -ENOMEM;
@@ -112,7 +112,7 @@ void versions_mark(struct kernel *kernel)
 {
 	const struct sl_version *versions = MAPPED(kernel, MAP_VERSIONS, struct sl_version);
 	uint32_t end = kernel_version_limit(kernel);
-	struct sl_stats stats;
+	struct sl_stats stats = { 0 };
 
 	while (end && !versions[end - 1].used)
 		end--;
