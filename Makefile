@@ -231,10 +231,15 @@ $(B)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(B)/libsluice-fuzz.a
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(B)/libsluice-fuzz.a $(LIBS)
-.PHONY: fuzz fuzz-tools
+.PHONY: fuzz fuzz-tools fuzz-doors
 fuzz-tools: $(FUZZERS)
-fuzz: fuzz-tools
+fuzz: fuzz-tools fuzz-doors
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/test_fuzz.sh
+# Both doors against the reference model, by another seed each time; root.
+FUZZ_PACKETS ?= 12000000
+FUZZ_SEED ?= $(shell date +%s)
+fuzz-doors: $(B)/tests/prog/test_fuzz
+	$(Q)FUZZ_PACKETS=$(FUZZ_PACKETS) FUZZ_SEED=$(FUZZ_SEED) $<
 
 # --- soak: half an hour of everything at once; root. ARGS=xdp for the other door, SOAK_SECONDS and so on: --help ---
 $(B)/tests/soak/%: tests/soak/%.c

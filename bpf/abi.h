@@ -233,6 +233,7 @@ struct sl_vip {
 /* devices: hash by interface index; what the doors may assume of an interface. */
 #define SL_DEVICE_ATTACHED (1u << 0)   /* its packets pass a door of ours coming in */
 #define SL_DEVICE_XDP_TARGET (1u << 1) /* XDP may send out of it */
+#define SL_DEVICE_XDP_PIECES (1u << 9) /* also frames of several buffers */
 #define SL_DEVICE_PEER (1u << 8)       /* tc may hand packets to its peer in another namespace */
 #define SL_DEVICE_TCX (1u << 2)        /* how it is attached: for the user half alone */
 #define SL_DEVICE_CLSACT (1u << 3)

@@ -152,5 +152,5 @@ static __always_inline int route(door_ctx *ctx, const struct pkt *pkt, const str
 	if (!exit_find(daddr, exit->ifindex, door_length(ctx, pkt), pkt->family, exit) &&
 	    frame_ask(ctx, pkt, to, trip, exit))
 		return WAY_UP;
-	return exit->device & SL_DEVICE_ATTACHED ? door_way(exit) : WAY_UP;
+	return exit->device & SL_DEVICE_ATTACHED ? door_way(ctx, pkt, exit) : WAY_UP;
 }

@@ -109,7 +109,8 @@ static __always_inline __u16 skb_length(const struct __sk_buff *skb, const struc
 #define door_ifindex(skb) ((skb)->ifindex)
 #define door_length skb_length
 
-static __always_inline int door_way(const struct exit *exit)
+static __always_inline int door_way(struct __sk_buff *skb, const struct pkt *pkt,
+				    const struct exit *exit)
 {
 	return exit->is_unresolved ? WAY_NEIGHBOUR : WAY_OUT;
 }

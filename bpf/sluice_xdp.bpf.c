@@ -182,9 +182,18 @@ static __always_inline int door_back(struct xdp_md *xdp)
 #define door_ifindex(xdp) ((xdp)->ingress_ifindex)
 #define door_length(xdp, pkt) ((pkt)->ip_len)
 
-static __always_inline int door_way(const struct exit *exit)
+/* The first buffer holds the headers; not every driver can send the others. */
+static __always_inline int is_in_pieces(const struct xdp_md *xdp, const struct pkt *pkt)
 {
-	return exit->is_unresolved || !(exit->device & SL_DEVICE_XDP_TARGET) ? WAY_DEFER : WAY_OUT;
+	return pkt->l3 + pkt->ip_len > xdp->data_end - xdp->data;
+}
+
+static __always_inline int door_way(const struct xdp_md *xdp, const struct pkt *pkt,
+				    const struct exit *exit)
+{
+	__u32 needs = SL_DEVICE_XDP_TARGET | (is_in_pieces(xdp, pkt) ? SL_DEVICE_XDP_PIECES : 0);
+
+	return exit->is_unresolved || (exit->device & needs) != needs ? WAY_DEFER : WAY_OUT;
 }
 
 static __always_inline int door_exit(struct xdp_md *xdp, const struct exit *exit, int way)
@@ -212,7 +221,7 @@ static __always_inline int is_for_many(struct xdp_md *xdp)
 	return mac && mac[0] & 1;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int sl_xdp(struct xdp_md *xdp)
 {
 	struct pkt pkt = {};

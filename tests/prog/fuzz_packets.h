@@ -242,7 +242,7 @@ struct packet {
 	struct seen seen; /* before the first mutation */
 };
 
-#define PACKET_MAX (WIRE_MAX - 200)
+#define PACKET_MAX 1400
 
 static inline void poke(struct packet *packet, unsigned at, __u8 value)
 {

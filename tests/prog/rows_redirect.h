@@ -213,6 +213,29 @@ static void slow_link(struct trial *trial)
 	left_to_tc(trial, EP_SLOW, straight(to_endpoint(tcp(trial, SYN), EP_SLOW), LINK_SLOW));
 }
 
+/* Which the first buffer alone does not hold: not every driver sends the others. */
+static void straight_in_pieces(struct trial *trial)
+{
+	const __u32 flags = SL_DEVICE_ATTACHED | SL_DEVICE_XDP_TARGET;
+	struct wire syn = tcp(trial, SYN), data = tcp(trial, ACK),
+		    reply = answer_to(trial, syn, EP_A, ACK);
+
+	linked(trial, syn);
+	if (system("ip link set cl0 mtu 9000 && ip link set ep0 mtu 9000"))
+		world_die("set an MTU of 9000");
+	data.payload = reply.payload = 8000;
+	client_sends(trial, data, SL_pass_deferred, data);
+	endpoint_sends(trial, reply, SL_pass_deferred, reply);
+	world_device(trial->world, "cl0", flags | SL_DEVICE_XDP_PIECES);
+	world_device(trial->world, "ep0", flags | SL_DEVICE_XDP_PIECES);
+	trial->world->control.exits_epoch++;
+	world_put(world_fd(trial->world, control), &(__u32){ 0 }, &trial->world->control);
+	client_sends(trial, data, SL_forward_redirect, over_to_endpoint(data));
+	endpoint_sends(trial, reply, SL_reply_redirect, over_to_client(reply));
+	if (system("ip link set cl0 mtu 1500 && ip link set ep0 mtu 1500"))
+		world_die("set an MTU of 1500");
+}
+
 static void refused_on_slow_link(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN);
@@ -262,6 +285,8 @@ static const struct row rows_redirect[] = {
 	  V46 },
 	{ "a device that takes no XDP frames: tc sends, XDP leaves it to tc", slow_link, DOORS_IN,
 	  V46 },
+	{ "frames of several buffers are tc's, unless the device sends such", straight_in_pieces,
+	  1 << SL_DOOR_XDP, V46 },
 	{ "a refusal into a device that takes no XDP frames is tc's", refused_on_slow_link,
 	  1 << SL_DOOR_XDP, V46 },
 	{ "straight packets cut at every byte", cut_straight, DOORS_IN, V46 },

@@ -99,6 +99,23 @@ static void udp_sum_of_zero(struct trial *trial)
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
 }
 
+static void every_length(struct trial *trial)
+{
+	struct wire syn = tcp(trial, SYN), data = tcp(trial, ACK), reply;
+	__u32 headers = ETH_HLEN + (trial->family == 4 ? 20 : 40) + 20;
+
+	world_one(trial, EP_A);
+	opened(trial, syn);
+	for (__u32 size = headers; size <= length_max(trial->door); size++) {
+		data.payload = size - headers;
+		client_sends(trial, data, SL_forward_stack, to_endpoint(data, EP_A));
+		reply = answer_to(trial, data, EP_A, ACK);
+		reply.payload = data.payload;
+		if (size <= length_max(SL_DOOR_OUT))
+			stack_sends(trial, reply, SL_reply_stack, to_client(reply));
+	}
+}
+
 static void same_port(struct trial *trial)
 {
 	struct world *world = trial->world;
@@ -319,6 +336,7 @@ static const struct row rows_shape[] = {
 	{ "later fragments of a TCP segment likewise", tcp_fragments, DOORS_IN, V46 },
 	{ "fragments in QinQ with options likewise", tagged_fragments, DOORS_IN, V46 },
 	{ "a reply's fragments get the VIP back", reply_fragments, DOORS_IN, V46 },
+	{ "packets of every length, those of several buffers too", every_length, DOORS_IN, V46 },
 	{ "ARP passes", not_ip, DOORS_IN, V4 },
 	{ "a frame for another host, or for everyone, passes", another_host, DOORS_IN, V46 },
 	{ "another transport passes", other_protocol, DOORS_IN, V46 },

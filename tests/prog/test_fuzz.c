@@ -19,9 +19,9 @@
 #include "fuzz_services.h"
 #include "fuzz_table.h"
 
-#define PACKETS 800000
+#define PACKETS 1200000
 #define SEED 1
-#define SECONDS 20 /* a slow machine does fewer packets, unless FUZZ_PACKETS says how many */
+#define SECONDS 60 /* a slow machine does fewer packets, unless FUZZ_PACKETS says how many */
 #define ROUND 1000
 #define ROUND_TRIES 5
 #define IDLE_NS 40000000000ull /* of UDP; so long that the doors' clock counts whole seconds */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIRE_MAX 1600
+#define WIRE_MAX 9216
 #define WIRE_CUT                                                                                   \
 	24 /* where a datagram's first fragment ends: behind the longest header here, divisible by \
 	      eight */

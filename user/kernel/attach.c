@@ -229,16 +229,17 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 
 /*
  * Whether XDP may send out of it: the driver's word, or on kernels without it, that it runs our XDP
- * natively itself.
+ * natively itself. Of frames of several buffers such a kernel's drivers say nothing: the tc door
+ * sends them.
  */
-static uint32_t target_flag(uint32_t ifindex, uint32_t flags)
+static uint32_t target_flags(uint32_t ifindex, uint32_t flags)
 {
-	bool is_target = false;
-	int err = netdev_is_xdp_target(ifindex, &is_target);
+	bool is_target = false, in_pieces = false;
+	int err = netdev_xdp_target(ifindex, &is_target, &in_pieces);
 
 	if (err)
 		is_target = flags & SL_DEVICE_XDP_NATIVE;
-	return is_target ? SL_DEVICE_XDP_TARGET : 0;
+	return (is_target ? SL_DEVICE_XDP_TARGET : 0) | (in_pieces ? SL_DEVICE_XDP_PIECES : 0);
 }
 
 static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
@@ -301,7 +302,7 @@ static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *nam
 		err = xdp_choose(kernel, ifindex, name, door, diags, flags);
 	if (err)
 		return err;
-	*flags |= SL_DEVICE_ATTACHED | target_flag(ifindex, *flags) |
+	*flags |= SL_DEVICE_ATTACHED | target_flags(ifindex, *flags) |
 		  (device_has_bare_peer(ifindex) ? SL_DEVICE_PEER : 0);
 	return device_write(kernel, ifindex, *flags);
 }

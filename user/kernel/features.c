@@ -72,9 +72,9 @@ static bool has_tcx(void)
 
 static bool has_netdev_family(void)
 {
-	bool is_target;
+	bool is_target, in_pieces;
 
-	return netdev_is_xdp_target(1, &is_target) != -ENOTSUP;
+	return netdev_xdp_target(1, &is_target, &in_pieces) != -ENOTSUP;
 }
 
 static const struct {

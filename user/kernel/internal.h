@@ -89,10 +89,10 @@ int map_walk(const struct map *map, int (*each)(void *context, void *key, void *
 int path_join(char *path, size_t size, const char *dir, const char *name);
 
 /*
- * Whether XDP frames can be sent out of the interface (its driver's own word); -ENOTSUP when the
- * kernel cannot say.
+ * Whether XDP frames can be sent out of the interface, and such of several buffers too (its
+ * driver's own word); -ENOTSUP when the kernel cannot say.
  */
-int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target);
+int netdev_xdp_target(uint32_t ifindex, bool *ret_is_target, bool *ret_in_pieces);
 
 /* --- doors.c --- */
 uint32_t clock_tick_ns(void);

@@ -15,6 +15,7 @@
 #define NETDEV_ATTR_IFINDEX 1
 #define NETDEV_ATTR_XDP_FEATURES 3
 #define NETDEV_XDP_NDO_XMIT (1ull << 2)
+#define NETDEV_XDP_NDO_XMIT_SG (1ull << 6)
 
 static void cleanup_socket_p(struct mnl_socket **socket)
 {
@@ -85,7 +86,7 @@ static struct nlmsghdr *genl_message(char *buffer, uint16_t family, uint8_t comm
 	return message;
 }
 
-int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target)
+int netdev_xdp_target(uint32_t ifindex, bool *ret_is_target, bool *ret_in_pieces)
 {
 	__attribute__((cleanup(cleanup_socket_p))) struct mnl_socket *socket = genl_open();
 	struct nlmsghdr *message;
@@ -107,5 +108,6 @@ int netdev_is_xdp_target(uint32_t ifindex, bool *ret_is_target)
 	if (err)
 		return err;
 	*ret_is_target = features & NETDEV_XDP_NDO_XMIT;
+	*ret_in_pieces = features & NETDEV_XDP_NDO_XMIT_SG;
 	return 0;
 }
