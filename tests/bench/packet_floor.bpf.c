@@ -122,7 +122,7 @@ static __always_inline int floor_run(void *data, void *data_end, int steps)
 }
 
 #define FLOOR(name, steps)                                                                         \
-	SEC("xdp")                                                                                 \
+	SEC("xdp.frags")                                                                                 \
 	int name##_xdp(struct xdp_md *xdp)                                                         \
 	{                                                                                          \
 		return floor_run((void *)(long)xdp->data, (void *)(long)xdp->data_end, steps)      \
@@ -144,7 +144,7 @@ FLOOR(both, STEP_SERVICE | STEP_FLOW)
 FLOOR(insert, STEP_INSERT)
 FLOOR(fill, STEP_FILL) /* not measured: what `flow` and `both` will find */
 
-SEC("xdp")
+SEC("xdp.frags")
 int empty_xdp(struct xdp_md *xdp)
 {
 	return XDP_PASS;

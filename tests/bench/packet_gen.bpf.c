@@ -81,7 +81,7 @@ static __always_inline int make(void *data, void *data_end)
 	       put(data, data_end, stream.vip_at, &vip, sizeof(vip));
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int make_xdp(struct xdp_md *xdp)
 {
 	if (!make((void *)(long)xdp->data, (void *)(long)xdp->data_end))
