@@ -26,7 +26,7 @@ VERSION := 0.1.0
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wshadow -Wstrict-prototypes
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I. -I$(B) -MMD -MP
-LIBS := -lbpf -lxdp -lelf -lyaml -ljansson -ltalloc -lmd -lmnl -lm
+LIBS := -lbpf -lxdp -lelf -lyaml -ljansson -ltalloc -lnettle -lmnl -lm
 AGENT_LIBS := -lseccomp
 SAN := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -I. \

@@ -13,7 +13,7 @@ group_packages() {
 	case $1 in
 	# libc6-dev and gcc's own: apt does not bring them when recommended packages are left out
 	build) echo make gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev \
-		zlib1g-dev libyaml-dev libjansson-dev libtalloc-dev libmd-dev libmnl-dev libseccomp-dev ;;
+		zlib1g-dev libyaml-dev libjansson-dev libtalloc-dev libmnl-dev nettle-dev libseccomp-dev ;;
 	demo) echo nginx-light curl jq iproute2 ethtool procps util-linux ;;
 	# libclang-rt-dev: sanitizers and libFuzzer of clang; gcc brings its own
 	# netbase: wrk asks /etc/services what http is

@@ -10,7 +10,7 @@ build=${BUILD:-$root/build}
 be=$build/be
 arch=s390x
 triplet=s390x-linux-gnu
-packages="libyaml-0-2 libjansson4 libtalloc2 libmd0 libcmocka0"
+packages="libyaml-0-2 libjansson4 libtalloc2 libnettle8 libcmocka0"
 mirror=${VM_MIRROR:-http://deb.debian.org}
 rooms="base model input plan store"
 # What also takes in libbpf or the command line is a matter of the kernel it runs on, and is left to the other tests.

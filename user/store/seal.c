@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sha256.h>
+#include <nettle/sha2.h>
 #include <string.h>
 
 #define HEAD_READ 4096u /* first try of a listing; a head with many changed lines takes more */
@@ -16,15 +16,15 @@
 #define HEX_SIZE ((size_t)2 * STORE_DIGEST_SIZE)
 #define DIGEST_LINE_SIZE ((ptrdiff_t)strlen(DIGEST_LINE) + HEX_SIZE) /* without its newline */
 
-_Static_assert(SHA256_DIGEST_LENGTH == STORE_DIGEST_SIZE, "store.h speaks of SHA-256");
+_Static_assert(SHA256_DIGEST_SIZE == STORE_DIGEST_SIZE, "store.h speaks of SHA-256");
 
 void store_digest(const char *text, size_t size, uint8_t ret_digest[STORE_DIGEST_SIZE])
 {
-	SHA256_CTX context;
+	struct sha256_ctx context;
 
-	SHA256Init(&context);
-	SHA256Update(&context, (const uint8_t *)text, size);
-	SHA256Final(ret_digest, &context);
+	sha256_init(&context);
+	sha256_update(&context, size, (const uint8_t *)text);
+	sha256_digest(&context, STORE_DIGEST_SIZE, ret_digest);
 }
 
 static void hex_format(const uint8_t digest[STORE_DIGEST_SIZE], char ret_hex[HEX_SIZE + 1])
