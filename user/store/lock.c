@@ -78,6 +78,7 @@ static void holder_write(int fd, const char *command)
 int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags)
 {
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 	int err;
 
 	if (store->lock >= 0)
@@ -96,6 +97,8 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 		return err == -ETIMEDOUT
 			       ? err
 			       : store_complain(store, diags, LOCK_FILE, err, "cannot lock");
+	/* Whoever held it last was killed, and may not have come to its syncs. */
+	store->has_new_names = fstat(fd, &st) || st.st_size;
 	holder_write(fd, command ? command : "sluice");
 	store->lock = TAKE_FD(fd);
 	file_remove_leftovers(store->dir);

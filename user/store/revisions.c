@@ -228,6 +228,7 @@ int store_save(struct store *store, struct store_revision *revision, struct diag
 	/* The pointer to it comes next as a rule: with its sync now the disk is waited for once. */
 	if (!err)
 		store_stage_active(store, made.number, made.parent);
+	store->has_new_names = true;
 	if (!err)
 		err = file_place(store->revisions, name);
 	if (err)
@@ -248,5 +249,8 @@ int store_remove(struct store *store, uint32_t number)
 	/* The pointer to it was written aside together with it. */
 	store_unstage_active(store, number);
 	revision_name(number, name);
-	return unlinkat(store->revisions, name, 0) || fsync(store->revisions) ? -errno : 0;
+	if (unlinkat(store->revisions, name, 0) || fsync(store->revisions))
+		return -errno;
+	store->has_new_names = false;
+	return 0;
 }

@@ -42,9 +42,9 @@ static int store_release(struct store *store)
 {
 	/*
 	 * Emptied first: whoever takes the lock next must not be shown as us while it writes
-	 * its own name.
+	 * its own name. Our text stays when something is left to sync: see store_lock.
 	 */
-	if (store->lock >= 0 && ftruncate(store->lock, 0))
+	if (store->lock >= 0 && !store->has_new_names && ftruncate(store->lock, 0))
 		lseek(store->lock, 0, SEEK_SET); /* it stays: the lock is what counts */
 	cleanup_close_p(&store->lock);
 	cleanup_close_p(&store->revisions);
@@ -270,9 +270,11 @@ int store_set_active(struct store *store, uint32_t active, uint32_t previous)
 		err = file_place(store->dir, ACTIVE_FILE);
 	store_note_activation(store, NULL);
 	/* The revision's name first, so that the pointer never names what is not there. */
-	if (!err && (fsync(store->revisions) || fsync(store->dir)))
+	if (!err && store->has_new_names && fsync(store->revisions))
 		err = -errno;
-	return err;
+	if (!err)
+		store->has_new_names = false;
+	return !err && fsync(store->dir) ? -errno : err;
 }
 
 int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text)
