@@ -134,7 +134,7 @@ struct sl_control {
 	__u32 seen_shift;
 	__u32 exits_epoch; /* what is remembered of routes under another number is forgotten */
 	__u32 exits_off;   /* enum sl_exits_off: why nothing of routes is remembered */
-	__u32 pad;
+	__u32 room; /* what the agent and the CLI know to be free behind the cursors; 0: nothing */
 };
 
 /* revisions: array of SL_PLACES, the directory of what is hot; number 0 is an empty place. */

@@ -131,27 +131,68 @@ static int weights_commit(struct cli *cli, void *scratch, struct node *node, str
 	return split_show(cli, scratch, weights, &result);
 }
 
+/* With what the node has loaded. */
+static int weight_set(struct cli *cli, void *scratch, struct node *node,
+		      struct weight_change *change)
+{
+	struct model *model = model_copy(scratch, node->model);
+	int exit;
+
+	if (!model)
+		return cli_fail(cli, CLI_FAILED, "out of memory");
+	exit = cli_service(cli, model, cli->args.words[0], &change->service);
+	if (!exit && service_copy(scratch, change->service, &change->before))
+		exit = cli_fail(cli, CLI_FAILED, "out of memory");
+	if (!exit)
+		exit = rules_change(cli, model, change);
+	return exit ? exit : weights_commit(cli, scratch, node, model, change);
+}
+
+/* Whatever stands in its way, or is to be said about it, is for the whole to say. */
+static bool weight_set_part(struct cli *cli, void *scratch, struct node *node,
+			    const struct weight_change *words)
+{
+	struct weight_change change = *words;
+	struct diags *said = cli->diags;
+	bool is_done;
+
+	cli->diags = diags_new(cli);
+	is_done = cli->diags && !weight_set(cli, scratch, node, &change);
+	for (size_t i = 0; is_done && i < cli->diags->count; i++) {
+		const struct diag *d = &cli->diags->list[i];
+
+		diag_add(said, d->level, d->file, d->line, d->column, d->path, "%s", d->text);
+	}
+	talloc_free(cli->diags);
+	cli->diags = said;
+	return is_done;
+}
+
 static int weight_run(struct cli *cli)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct weight_change change = { 0 };
-	struct model *model;
+	size_t errors = cli->diags->errors;
 	struct node *node;
-	int exit = words_parse(cli, scratch, &change);
+	int exit = words_parse(cli, scratch, &change), err;
 
+	cli->node.lazy = !cli->is_dry_run;
 	if (!exit)
 		exit = cli_open_to_change(cli, scratch, &node);
 	if (exit)
 		return exit;
-	model = model_copy(scratch, node->model);
-	if (!model)
-		return cli_fail(cli, CLI_FAILED, "out of memory");
-	exit = cli_service(cli, model, cli->args.words[0], &change.service);
-	if (!exit && service_copy(scratch, change.service, &change.before))
-		exit = cli_fail(cli, CLI_FAILED, "out of memory");
-	if (!exit)
-		exit = rules_change(cli, model, &change);
-	return exit ? exit : weights_commit(cli, scratch, node, model, &change);
+	err = node_load_part(node, cli->args.words[0], cli->diags);
+	if (!err && weight_set_part(cli, scratch, node, &change))
+		return CLI_DONE;
+	if (err && err != -EAGAIN) {
+		/* A revision that cannot be read: only a whole open knows which else to take. */
+		talloc_free(node);
+		cli->node.lazy = false;
+		exit = cli_open_to_change(cli, scratch, &node);
+	} else if (node_load(node, cli->diags)) {
+		exit = cli_failed(cli, -EIO, errors, "cannot read the state of this node");
+	}
+	return exit ? exit : weight_set(cli, scratch, node, &change);
 }
 
 static const struct option options[] = {

@@ -117,6 +117,23 @@ int kernel_map(struct kernel *kernel)
 	return err;
 }
 
+static int maps_mmap(struct kernel *kernel, const enum map_id *ids, size_t count)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < count; i++)
+		err = map_mmap(&kernel->map[ids[i]]);
+	return err;
+}
+
+int kernel_map_splits(struct kernel *kernel)
+{
+	static const enum map_id needed[] = { MAP_RULES, MAP_SLOTS, MAP_MEMBERS, MAP_VIPS,
+					      MAP_KNOWN };
+
+	return maps_mmap(kernel, needed, ARRAY_SIZE(needed));
+}
+
 void kernel_close(struct kernel *kernel)
 {
 	if (!kernel)
@@ -176,11 +193,8 @@ static int flip_map(struct kernel *kernel)
 {
 	static const enum map_id needed[] = { MAP_ACTIVE, MAP_CONTROL, MAP_REVISIONS,
 					      MAP_VERSIONS };
-	int err = 0;
 
-	for (size_t i = 0; !err && i < ARRAY_SIZE(needed); i++)
-		err = map_mmap(&kernel->map[needed[i]]);
-	return err;
+	return maps_mmap(kernel, needed, ARRAY_SIZE(needed));
 }
 
 static int maps_open(struct kernel *kernel)

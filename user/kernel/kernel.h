@@ -58,6 +58,8 @@ int kernel_open(const char *pin_dir, struct kernel **ret_kernel);
  */
 int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel);
 int kernel_map(struct kernel *kernel);
+/* Of those, what a split consists of. */
+int kernel_map_splits(struct kernel *kernel);
 /*
  * Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
  * pins the doors.
@@ -95,6 +97,16 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
  */
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
 		 const uint8_t digest[32], struct diags *diags);
+/*
+ * The same for a revision that is revision `base`, which is hot, but for the plan's services, all
+ * of whose addresses, ports and versions the kernel has already. Endpoints and rings stay as they
+ * are. The tables of a split that are mapped suffice (kernel_map_splits). -EAGAIN: nothing was
+ * changed, it takes kernel_write.
+ */
+int kernel_write_beside(struct kernel *kernel, const struct plan *plan, uint32_t base,
+			uint32_t revision, const uint8_t digest[32]);
+/* Whether that has a chance: nobody has to leave for it, and free places are known. */
+bool kernel_has_room_beside(const struct kernel *kernel, uint32_t base);
 /* THE flip: one aligned store. -ENOENT when the revision is not hot. */
 int kernel_switch(struct kernel *kernel, uint32_t revision);
 /*

@@ -2,7 +2,6 @@
 #include "stage.h"
 
 #include "../plan/ring.h"
-#include "../plan/slots.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,50 +25,19 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 		 (unsigned long long)hash);
 }
 
-static int table_add(struct stage *stage, const uint8_t *ordinals, uint32_t base, uint32_t size,
-		     bool is_new)
-{
-	struct stage_table *tables =
-		talloc_realloc(stage, stage->tables, struct stage_table, stage->table_count + 1);
-
-	if (!tables)
-		return -ENOMEM;
-	stage->tables = tables;
-	tables[stage->table_count++] = (struct stage_table){ ordinals, base, size, is_new };
-	return 0;
-}
-
-/* A split of a hot revision: its places are taken, its table may serve again. */
-static int split_use(struct stage *stage, const struct sl_split *split)
-{
-	const struct map *map = &stage->kernel->map[MAP_SLOTS];
-	uint32_t groups = split->slot_mask / SL_SLOTS_PER_GROUP + 1;
-
-	if (split->flags & SL_SPLIT_NONE || split->slot_base > map->entries ||
-	    groups > map->entries - split->slot_base)
-		return 0;
-	arena_mark(&stage->members, split->member_base, split->member_count);
-	if (stage->slots.used[split->slot_base])
-		return 0;
-	arena_mark(&stage->slots, split->slot_base, groups);
-	return table_add(stage,
-			 (uint8_t *)map->data + (size_t)split->slot_base * SL_SLOTS_PER_GROUP,
-			 split->slot_base, split->slot_mask + 1, false);
-}
-
 static int service_use(void *context, void *key, void *value)
 {
 	const struct sl_service_key *service_key = key;
 	const struct sl_service *service = value;
 	struct stage *stage = context;
 	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
-	int err = split_use(stage, &service->otherwise);
+	int err = stage_split_use(stage, &service->otherwise);
 
 	stage->has_orphans |= !revision_is_read(stage->kernel, service_key->revision);
 	arena_mark(&stage->rules, service->rule_base, service->rule_count);
 	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
 		if (service->rule_base + i < stage->rules.size)
-			err = split_use(stage, &rules[service->rule_base + i].split);
+			err = stage_split_use(stage, &rules[service->rule_base + i].split);
 	return err;
 }
 
@@ -93,14 +61,26 @@ static int stage_arenas(struct stage *stage)
 /* What an endpoint is known by: address, port, version. */
 #define ENDPOINT_KEY_SIZE offsetof(struct sl_endpoint, used)
 
+int stage_index_vips(struct stage *stage)
+{
+	const struct sl_vip *vips = MAPPED(stage->kernel, MAP_VIPS, struct sl_vip);
+
+	stage->vip_index = index_new(stage, 1024);
+	if (!stage->vip_index)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < stage->kernel->map[MAP_VIPS].entries; i++)
+		if (vips[i].used && index_put(stage->vip_index, &vips[i], sizeof(vips[i]), i))
+			return -ENOMEM;
+	return 0;
+}
+
 static int stage_indices(struct stage *stage)
 {
 	struct kernel *kernel = stage->kernel;
 
 	stage->version_index = index_new(stage, 256);
 	stage->endpoint_index = index_new(stage, 1024);
-	stage->vip_index = index_new(stage, 1024);
-	if (!stage->version_index || !stage->endpoint_index || !stage->vip_index)
+	if (!stage->version_index || !stage->endpoint_index)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
 		const struct sl_version *version = kernel_version(kernel, i);
@@ -119,21 +99,14 @@ static int stage_indices(struct stage *stage)
 		    index_put(stage->endpoint_index, endpoint, ENDPOINT_KEY_SIZE, i))
 			return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++) {
-		const struct sl_vip *vip = MAPPED(kernel, MAP_VIPS, struct sl_vip) + i;
-
-		if (vip->used && index_put(stage->vip_index, vip, sizeof(*vip), i))
-			return -ENOMEM;
-	}
-	return 0;
+	return stage_index_vips(stage);
 }
 
-int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
-	       struct stage **ret_stage)
+int stage_new(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
+	      struct stage **ret_stage)
 {
 	struct stage *stage = talloc_zero(parent, struct stage);
 	size_t versions = plan->version_count + 1, splits = plan->split_count + 1;
-	int err;
 
 	if (!stage)
 		return -ENOMEM;
@@ -146,10 +119,24 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 	stage->splits = talloc_zero_array(stage, struct sl_split, splits);
 	stage->members_of = talloc_zero_array(stage, uint32_t *, splits);
 	stage->new_versions = talloc_zero_array(stage, struct sl_version, versions);
-	err = stage->version_at && stage->ring_at && stage->ring_words && stage->splits &&
-			      stage->members_of && stage->new_versions
-		      ? stage_arenas(stage)
-		      : -ENOMEM;
+	if (!stage->version_at || !stage->ring_at || !stage->ring_words || !stage->splits ||
+	    !stage->members_of || !stage->new_versions) {
+		talloc_free(stage);
+		return -ENOMEM;
+	}
+	*ret_stage = stage;
+	return 0;
+}
+
+int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
+	       struct stage **ret_stage)
+{
+	struct stage *stage;
+	int err = stage_new(parent, kernel, plan, diags, &stage);
+
+	if (err)
+		return err;
+	err = stage_arenas(stage);
 	if (!err)
 		err = stage_indices(stage);
 	if (!err)
@@ -376,120 +363,4 @@ int stage_write_members(struct stage *stage)
 	}
 	control_of(stage->kernel)->ring_cursor = stage->rings.cursor;
 	return is_next ? kernel_grace() : 0;
-}
-
-/* --- splits --- */
-
-static int table_take(struct stage *stage, const uint8_t *ordinals, uint32_t size,
-		      uint32_t *ret_base)
-{
-	uint32_t groups = size / SL_SLOTS_PER_GROUP + (size < SL_SLOTS_PER_GROUP);
-
-	for (size_t i = 0; i < stage->table_count; i++) {
-		if (stage->tables[i].size == size &&
-		    !memcmp(stage->tables[i].ordinals, ordinals, size)) {
-			*ret_base = stage->tables[i].base;
-			return 0;
-		}
-	}
-	if (arena_take(&stage->slots, groups, ret_base))
-		return stage_full(stage, MAP_SLOTS);
-	return table_add(stage, ordinals, *ret_base, size, true);
-}
-
-/*
- * `only` is the one version that has a weight, or negative: it needs no table of thousands of equal
- * slots.
- */
-static int split_table(struct stage *stage, const struct plan_split *from, int64_t only,
-		       struct sl_split *split)
-{
-	uint32_t size = only < 0 ? kernel_slots(stage->kernel) : 1;
-	uint8_t *ordinals = talloc_zero_array(stage, uint8_t, size + SL_SLOTS_PER_GROUP);
-	int err = ordinals ? 0 : -ENOMEM;
-
-	if (!err && only >= 0)
-		ordinals[0] = only;
-	else if (!err)
-		err = slots_fill(from->weights, from->count, ordinals, size);
-	if (!err)
-		err = table_take(stage, ordinals, size, &split->slot_base);
-	split->slot_mask = size - 1;
-	return err;
-}
-
-/*
- * Every listed version stays a member, weight 0 too: see SL_MEMBER_NO_WEIGHT. The sweep takes what
- * nobody names.
- */
-static int split_stage(struct stage *stage, size_t at)
-{
-	const struct plan_split *from = &stage->plan->splits[at];
-	struct sl_split *split = &stage->splits[at];
-	uint32_t *members = talloc_array(stage, uint32_t, from->count + 1);
-	uint32_t heavy = 0, only = 0;
-	int err;
-
-	if (!members)
-		return -ENOMEM;
-	for (size_t i = 0; i < from->count; i++) {
-		members[i] = stage->version_at[from->versions[i]] |
-			     (from->weights[i] ? 0 : SL_MEMBER_NO_WEIGHT);
-		heavy += from->weights[i] > 0;
-		only = from->weights[i] > 0 ? i : only;
-	}
-	split->flags =
-		(from->by_client ? SL_SPLIT_BY_CLIENT : 0) | (from->spill ? SL_SPLIT_SPILL : 0);
-	if (!heavy) {
-		split->flags |= SL_SPLIT_NONE;
-		return 0;
-	}
-	split->member_count = from->count;
-	err = split_table(stage, from, heavy == 1 ? (int64_t)only : -1, split);
-	if (err)
-		return err;
-	stage->members_of[at] = members;
-	if (arena_take(&stage->members, split->member_count, &split->member_base))
-		return stage_full(stage, MAP_MEMBERS);
-	return 0;
-}
-
-int stage_splits(struct stage *stage)
-{
-	for (size_t i = 0; i < stage->plan->split_count; i++) {
-		int err = split_stage(stage, i);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-int stage_write_splits(struct stage *stage)
-{
-	struct kernel *kernel = stage->kernel;
-	uint8_t *slots = MAPPED(kernel, MAP_SLOTS, uint8_t);
-	uint32_t *members = MAPPED(kernel, MAP_MEMBERS, uint32_t);
-
-	if (stage->slots.wrapped || stage->members.wrapped || stage->rules.wrapped) {
-		int err = kernel_grace();
-
-		if (err)
-			return err;
-	}
-	for (size_t i = 0; i < stage->table_count; i++) {
-		const struct stage_table *table = &stage->tables[i];
-
-		if (table->is_new)
-			memcpy(slots + (size_t)table->base * SL_SLOTS_PER_GROUP, table->ordinals,
-			       table->size);
-	}
-	for (size_t i = 0; i < stage->plan->split_count; i++)
-		if (stage->members_of[i])
-			memcpy(members + stage->splits[i].member_base, stage->members_of[i],
-			       stage->splits[i].member_count * sizeof(*members));
-	control_of(kernel)->slot_cursor = stage->slots.cursor;
-	control_of(kernel)->member_cursor = stage->members.cursor;
-	control_of(kernel)->rule_cursor = stage->rules.cursor;
-	return 0;
 }

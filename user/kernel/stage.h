@@ -49,6 +49,9 @@ struct stage {
 /* The key as the versions map holds it: whole, or shortened with a hash of the whole. */
 void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX]);
 
+/* Knows nothing of the kernel yet. */
+int stage_new(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
+	      struct stage **ret_stage);
 /* Reads which places hot revisions and versions use. */
 int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
 	       struct stage **ret_stage);
@@ -59,8 +62,12 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 int stage_members(struct stage *stage, bool known_only);
 /* -ENOSPC, and the option that helps. */
 int stage_full(const struct stage *stage, enum map_id id);
+/* A split of a hot revision: its places are taken, its table may serve again. */
+int stage_split_use(struct stage *stage, const struct sl_split *split);
 /* Split tables. */
 int stage_splits(struct stage *stage);
+/* VIPs that the kernel has. */
+int stage_index_vips(struct stage *stage);
 /* The index of a service's VIP, port and protocol; finds room for it. */
 int stage_vip(struct stage *stage, const struct plan_service *service, uint32_t *ret_index);
 /* Writes VIPs: before any service that names them. */
@@ -70,6 +77,22 @@ int stage_write_members(struct stage *stage);
 int stage_write_splits(struct stage *stage);
 
 /* --- tables.c, for the audit too --- */
+/* The services map's value; its VIP and rules find room. */
+int service_stage(struct stage *stage, const struct plan_service *service,
+		  struct sl_service *ret_service);
+void service_write_rules(struct stage *stage, const struct plan_service *service,
+			 const struct sl_service *value);
+int services_put(const struct kernel *kernel, const struct sl_service_key *keys,
+		 const struct sl_service *values, uint32_t count);
+/* The directory's entry, the last thing that is written of a revision. */
+void revision_put(struct kernel *kernel, uint32_t revision, uint32_t services,
+		  const uint8_t digest[32]);
 void rule_fill(const struct prefix *source, const struct sl_split *split, struct sl_rule *ret_rule);
 void service_key_fill(const struct plan_service *service, uint32_t revision,
 		      struct sl_service_key *ret_key);
+
+/* --- beside.c --- */
+/* From here on nothing is known of what is free: whoever dies now has told nobody anything. */
+void room_forget(struct kernel *kernel);
+/* What the stage, which has read everything and been written, knows to be free. */
+void room_note(const struct stage *stage);

@@ -94,6 +94,7 @@ static int revisions_evict(struct kernel *kernel, size_t keep)
 		if (hot[i].number == kernel_active(kernel) ||
 		    hot[i].number == control_of(kernel)->fallback)
 			continue;
+		room_forget(kernel);
 		memset(revision_place(kernel, hot[i].number), 0, sizeof(struct sl_revision));
 		left--;
 	}
@@ -118,6 +119,7 @@ static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *d
 			 revision, place->number);
 		return -EBUSY;
 	}
+	room_forget(kernel);
 	memset(place, 0, sizeof(*place));
 	return orphans_remove(kernel);
 }
@@ -176,8 +178,8 @@ static uint32_t service_sources(const struct plan_service *service)
 	return count;
 }
 
-static int service_stage(struct stage *stage, const struct plan_service *service,
-			 struct sl_service *ret_service)
+int service_stage(struct stage *stage, const struct plan_service *service,
+		  struct sl_service *ret_service)
 {
 	uint32_t count = service_sources(service);
 	int err;
@@ -197,8 +199,8 @@ static int service_stage(struct stage *stage, const struct plan_service *service
 		       : 0;
 }
 
-static void service_write_rules(struct stage *stage, const struct plan_service *service,
-				const struct sl_service *value)
+void service_write_rules(struct stage *stage, const struct plan_service *service,
+			 const struct sl_service *value)
 {
 	struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
 
@@ -211,24 +213,44 @@ static void service_write_rules(struct stage *stage, const struct plan_service *
  * All in one system call where the kernel has it: an insertion costs less than the way into the
  * kernel.
  */
+int services_put(const struct kernel *kernel, const struct sl_service_key *keys,
+		 const struct sl_service *values, uint32_t count)
+{
+	int fd = kernel->map[MAP_SERVICES].fd;
+	uint32_t done = count;
+
+	if (!count || !bpf_map_update_batch(fd, keys, values, &done, NULL))
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(fd, &keys[i], &values[i], BPF_ANY))
+			return -errno;
+	return 0;
+}
+
 static int services_write(struct stage *stage, const struct sl_service *values, uint32_t revision)
 {
 	const struct plan *plan = stage->plan;
 	struct sl_service_key *keys =
 		talloc_array(stage, struct sl_service_key, plan->service_count + 1);
-	int fd = stage->kernel->map[MAP_SERVICES].fd;
-	uint32_t count = plan->service_count;
 
 	if (!keys)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->service_count; i++)
 		service_key_fill(&plan->services[i], revision, &keys[i]);
-	if (!count || !bpf_map_update_batch(fd, keys, values, &count, NULL))
-		return 0;
-	for (size_t i = 0; i < plan->service_count; i++)
-		if (bpf_map_update_elem(fd, &keys[i], &values[i], BPF_ANY))
-			return -errno;
-	return 0;
+	return services_put(stage->kernel, keys, values, plan->service_count);
+}
+
+void revision_put(struct kernel *kernel, uint32_t revision, uint32_t services,
+		  const uint8_t digest[32])
+{
+	struct sl_revision *place = revision_place(kernel, revision);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	place->services = services;
+	place->built_ns = (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
+	memcpy(place->digest, digest, sizeof(place->digest));
+	__atomic_store_n(&place->number, revision, __ATOMIC_RELEASE);
 }
 
 struct strays {
@@ -326,10 +348,8 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 		 const uint8_t digest[32], struct diags *diags)
 {
 	_cleanup_talloc_ struct stage *stage = NULL;
-	struct sl_revision *place = revision_place(kernel, revision);
 	bool is_rewritten = kernel_is_hot(kernel, revision);
 	struct sl_service *values;
-	struct timespec now;
 	int err = place_clear(kernel, revision, diags);
 
 	if (!err)
@@ -343,6 +363,7 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	 * From here on the kernel changes, beside what is active: tables, then the keys that lead
 	 * to them, then the entry.
 	 */
+	room_forget(kernel);
 	stage_write_vips(stage);
 	err = stage_write_members(stage);
 	if (!err)
@@ -359,13 +380,12 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 			 "cannot write revision %u to the kernel: %s", revision, strerror(-err));
 		return err;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	place->services = plan->service_count;
-	place->built_ns = (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
-	memcpy(place->digest, digest, sizeof(place->digest));
-	__atomic_store_n(&place->number, revision, __ATOMIC_RELEASE);
+	revision_put(kernel, revision, plan->service_count, digest);
 	/* What it had before is free now, and a packet may still read it. */
-	return is_rewritten ? kernel_grace() : 0;
+	err = is_rewritten ? kernel_grace() : 0;
+	if (!err)
+		room_note(stage);
+	return err;
 }
 
 static int members_try(struct kernel *kernel, const struct plan *plan, struct diags *diags)

@@ -34,13 +34,19 @@ static bool is_empty(const struct inventory *inventory)
 /* Exports are canonical, so equal texts are equal intents: a repeated apply makes no revision. */
 static int commit_compare(struct commit *commit)
 {
-	const struct node *node = commit->node;
-	int err = model_export(commit->scratch, commit->model, &commit->body);
+	struct node *node = commit->node;
+	bool is_part = node->part.size;
+	int err = is_part ? part_export(node, commit->scratch, commit->model, &commit->body)
+			  : model_export(commit->scratch, commit->model, &commit->body);
 
 	if (!err && commit->inventory)
 		err = inventory_export(commit->scratch, commit->inventory, &commit->endpoints);
-	if (!err)
+	if (!err && is_part)
+		commit->members = talloc_strdup(commit->scratch, node->members);
+	else if (!err)
 		err = model_members(commit->scratch, commit->model, &commit->members);
+	if (!err && !commit->members)
+		err = -ENOMEM;
 	if (err)
 		return err;
 	store_digest(commit->body, strlen(commit->body), commit->digest);
@@ -57,11 +63,11 @@ static int commit_prepare(struct commit *commit, const struct model *model,
 			  const struct inventory *inventory)
 {
 	struct node *node = commit->node;
-	int err = node_load(node, commit->diags);
+	int err = node->part.size ? 0 : node_load(node, commit->diags);
 
 	if (err)
 		return err;
-	if (node->has_lost_endpoints && is_empty(inventory)) {
+	if (node->has_lost_endpoints && (!inventory || is_empty(inventory))) {
 		diag_add(commit->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the endpoints of this node are lost, so their versions would get none: "
 			 "apply the whole configuration with its endpoints first");
@@ -220,6 +226,11 @@ static int commit_kernel(struct commit *commit, uint32_t number)
 				 "no data plane on this node: stored; sluiced loads it");
 		return 0;
 	}
+	if (commit->node->part.size)
+		return number == commit->node->active
+			       ? 0
+			       : kernel_write_beside(kernel, commit->plan, commit->node->active,
+						     number, commit->digest);
 	commit->has_met_kernel = true;
 	if (number && !kernel_is_hot(kernel, number))
 		err = kernel_write(kernel, commit->plan, number, commit->digest, commit->diags);
@@ -244,7 +255,7 @@ static int commit_run(struct commit *commit)
 		err = node_activate(node, number, commit->diags);
 	if (!err)
 		return 0;
-	if (commit->diags->errors == errors)
+	if (commit->diags->errors == errors && err != -EAGAIN)
 		diag_add(commit->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the data plane did not take the change: %s", strerror(-err));
 	commit_undo(commit);
@@ -264,6 +275,9 @@ static void commit_adopt(struct commit *commit)
 		node->body = NULL;
 		/* The old one stays allocated: the caller may still point into it. */
 		node->model = talloc_steal(node, commit->model);
+		if (node->part.size)
+			node->model = NULL;
+		node->part.size = 0;
 	}
 	if (commit->result.members_changed) {
 		node->endpoints = talloc_steal(node, commit->endpoints);

@@ -23,9 +23,12 @@ struct node {
 	uint8_t digest[STORE_DIGEST_SIZE]; /* of the active revision's body */
 
 	/* For this room alone. */
-	const char *body;        /* the active revision's; NULL when it was not read */
-	const char *endpoints;   /* the inventory's text on disk; NULL when it was not read */
-	const char *members;     /* the active revision's word for who may serve */
+	const char *body;      /* the active revision's; NULL when it was not read */
+	const char *endpoints; /* the inventory's text on disk; NULL when it was not read */
+	const char *members;   /* the active revision's word for who may serve */
+	struct {
+		size_t at, size; /* of the body: all that `model` is of; size 0: of the whole */
+	} part;
 	bool is_lazy;            /* opened so: no body was read, the least is mapped */
 	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
@@ -56,6 +59,14 @@ int node_open(void *parent, const struct node_options *options, enum node_mode m
 /* Parses what a lazy open left; otherwise nothing to do. */
 int node_load(struct node *node, struct diags *diags);
 
+/*
+ * After a lazy open, the service of that name alone: `model` has it, and maybe few others, and the
+ * inventory stays NULL. Good for a node_commit of that model, changed, with no inventory, which
+ * then costs about the same however many services there are. -EAGAIN: it takes node_load, which
+ * reads the rest at any time; any other error: the active revision's text cannot be read.
+ */
+int node_load_part(struct node *node, const char *name, struct diags *diags);
+
 struct node_change {
 	const char *author;  /* NULL: the user's name */
 	const char *reason;  /* NULL: "" */
@@ -75,7 +86,8 @@ struct node_result {
  * Makes the given model and inventory the node's. A model that equals the active one makes no
  * revision (promise 3): only the inventory is written and the rings are updated. Neither may be
  * the node's own changed in place: copy first. Order: plan, check that it fits, disk, kernel,
- * flip, disk's active pointer. 0, or -errno with the reason in diags and nothing changed.
+ * flip, disk's active pointer. 0, or -errno with the reason in diags and nothing changed. After
+ * node_load_part also -EAGAIN: nothing was changed, and it takes node_load and the whole model.
  */
 int node_commit(struct node *node, const struct model *model, const struct inventory *inventory,
 		const struct node_change *change, struct diags *diags, void *parent,

@@ -217,7 +217,7 @@ static int active_find(struct node *node, enum node_mode mode, struct diags *dia
 	return err;
 }
 
-static int endpoints_find(struct node *node, struct diags *diags)
+int endpoints_find(struct node *node, struct diags *diags)
 {
 	char *text = NULL;
 	int err = store_endpoints(node->store, node, diags, &text);
@@ -262,8 +262,8 @@ int node_load_inventory(struct node *node, struct diags *diags)
 	return err;
 }
 
-static int body_load(struct node *node, void *parent, struct diags *diags,
-		     struct store_revision *ret_revision)
+int body_load(struct node *node, void *parent, struct diags *diags,
+	      struct store_revision *ret_revision)
 {
 	int err;
 
@@ -282,6 +282,10 @@ int node_load(struct node *node, struct diags *diags)
 	struct store_revision revision;
 	int err = scratch ? 0 : -ENOMEM;
 
+	/* A part of it is not it. */
+	if (node->part.size)
+		node->model = NULL;
+	node->part.size = 0;
 	if (!err && !node->model && node->active)
 		err = body_load(node, scratch, diags, &revision);
 	if (!err && !node->model && node->active)

@@ -16,6 +16,29 @@ int node_take(struct node *node, const struct store_revision *revision, uint32_t
 int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
 		   struct model **ret_model);
 
+/*
+ * Does a service begin there? Bodies are canonical: a document of the kind that defines one, in the
+ * same spelling always. One that nothing defines counts as part of the service before it.
+ */
+bool is_service(const char *at, const char *end);
+
+/* The model in a piece of a revision's body. */
+int text_parse(void *parent, const struct store_revision *revision, const char *text, size_t size,
+	       struct diags *diags, struct model **ret_model);
+
+/* --- part.c --- */
+/*
+ * The body with another model in the place of the part that was loaded. -EAGAIN when more than the
+ * part has to be known: who may serve is another.
+ */
+int part_export(struct node *node, void *parent, const struct model *model, char **ret_body);
+
+/* The active revision's text, read when nobody has yet. */
+int body_load(struct node *node, void *parent, struct diags *diags,
+	      struct store_revision *ret_revision);
+/* Who serves, as the disk has it, not yet parsed. */
+int endpoints_find(struct node *node, struct diags *diags);
+
 /* The inventory's half of node_load: who serves, without the rules. The kernel is mapped whole. */
 int node_load_inventory(struct node *node, struct diags *diags);
 

@@ -30,11 +30,7 @@ static const char *line_end(const char *at, const char *end)
 	return newline ? newline + 1 : NULL;
 }
 
-/*
- * Does a service begin there? Bodies are canonical: a document of the kind that defines one, in the
- * same spelling always. One that nothing defines counts as part of the service before it.
- */
-static bool is_service(const char *at, const char *end)
+bool is_service(const char *at, const char *end)
 {
 	static const char *const kinds[] = { "kind: Service\n", "kind: ServiceEntry\n" };
 	const char *line;
@@ -113,13 +109,13 @@ static int revision_get(struct node *node, void *parent, uint32_t number, struct
 	return 0;
 }
 
-static int text_parse(void *scratch, const struct store_revision *revision, struct text text,
-		      struct diags *diags, struct model **ret_model)
+int text_parse(void *parent, const struct store_revision *revision, const char *text, size_t size,
+	       struct diags *diags, struct model **ret_model)
 {
 	struct store_revision part = *revision;
 
-	part.body = talloc_strndup(scratch, text.at, text.size);
-	return part.body ? revision_parse(scratch, &part, diags, ret_model) : -ENOMEM;
+	part.body = talloc_strndup(parent, text, size);
+	return part.body ? revision_parse(parent, &part, diags, ret_model) : -ENOMEM;
 }
 
 int node_summary(struct node *node, void *parent, uint32_t from, uint32_t to, struct diags *diags,
@@ -138,8 +134,8 @@ int node_summary(struct node *node, void *parent, uint32_t from, uint32_t to, st
 	a = (struct text){ before.body, strlen(before.body) };
 	b = (struct text){ after.body, strlen(after.body) };
 	texts_trim(&a, &b);
-	err = text_parse(scratch, &before, a, diags, &was);
+	err = text_parse(scratch, &before, a.at, a.size, diags, &was);
 	if (!err)
-		err = text_parse(scratch, &after, b, diags, &is);
+		err = text_parse(scratch, &after, b.at, b.size, diags, &is);
 	return err ? err : model_diff(parent, was, is, ret_text);
 }

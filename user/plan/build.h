@@ -35,6 +35,7 @@ struct split_request {
 struct builder {
 	const struct model *model;
 	const struct inventory *inventory;
+	bool is_blind; /* nobody has looked who serves: that is not the same as that nobody does */
 	struct diags *diags;
 	struct plan *plan; /* all that the plan keeps hangs from it */
 	void *scratch;     /* the rest; freed when the plan is built */

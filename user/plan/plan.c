@@ -325,11 +325,13 @@ static void weights_check(const struct builder *builder, const struct service *s
 int plan_build(void *parent, const struct model *model, const struct inventory *inventory,
 	       struct diags *diags, struct plan **ret_plan)
 {
+	static const struct inventory nobody = { 0 };
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	_cleanup_talloc_ struct plan *plan = talloc_zero(parent, struct plan);
 	struct builder builder = {
 		.model = model,
-		.inventory = inventory,
+		.inventory = inventory ? inventory : &nobody,
+		.is_blind = !inventory,
 		.diags = diags,
 		.plan = plan,
 		.scratch = scratch,

@@ -64,7 +64,8 @@ struct plan {
 };
 
 /*
- * A Kubernetes Service becomes ours with its first rule; a ServiceEntry always is.
+ * A Kubernetes Service becomes ours with its first rule; a ServiceEntry always is. Without an
+ * inventory (NULL) versions have no endpoints, and that is no reason for a warning.
  *
  * 0, -ENOMEM, or -EINVAL with errors in diags (two services with one VIP, port and protocol; more
  * than 255 versions in a split; more than 64 rules for one VIP and port). What is only odd (a host

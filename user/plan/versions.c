@@ -341,7 +341,7 @@ static void version_warn_empty(const struct builder *builder, const struct versi
 	 * Without a share it is a version that is not there yet; without a subset it was named
 	 * above.
 	 */
-	if (!draft->weighted || draft->undefined)
+	if (!draft->weighted || draft->undefined || builder->is_blind)
 		return;
 	for (size_t i = 0; i < version->endpoint_count; i++) {
 		if (version->endpoints[i].weight)
