@@ -121,6 +121,37 @@ $(B)/tests/prog/%: tests/prog/%.c $(wildcard tests/prog/*.h) $(B)/libsluice.a $(
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -I$(@D) -o $@ $< $(B)/libsluice.a $(LIBS) -lcmocka
 
+# The doors as plain C, and the rows of tests/prog that need no kernel over them: with sanitizers here, and on a
+# machine of the other byte order in `make check-be`. A field of a frame may lie at any address, as it may for BPF.
+NATIVE_TESTS := $(patsubst %,$(B)/tests/native/test_%,doors attacks fuzz promises)
+NATIVE_SAN ?= $(SAN)
+NATIVE_LIBS ?= -lcmocka
+NATIVE_DOOR := -fno-strict-aliasing -fno-sanitize=alignment -Wno-missing-prototypes -Wno-unknown-pragmas
+NATIVE_OBJ := $(patsubst %.c,$(B)/native/%.o,$(filter-out %.bpf.c,$(notdir $(wildcard tests/native/*.c))) doors.c) \
+	$(B)/native/door_tc.o $(B)/native/door_xdp.o
+NATIVE_CC = $(CC) -Itests/native/include -Itests/native $(filter-out -O2,$(ALL_CFLAGS)) $(NATIVE_SAN)
+OBJCOPY ?= objcopy
+.SECONDARY: $(NATIVE_OBJ)
+
+# Both have the same names of maps and functions, so what one has for itself is hidden.
+$(B)/native/door_%.o: tests/native/door_%.bpf.c
+	$(call say,CC-NAT,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NATIVE_CC) $(NATIVE_DOOR) -c $< -o $@
+	$(Q)$(OBJCOPY) --keep-global-symbol=native_$* $@
+$(B)/native/%.o: tests/native/%.c
+	$(call say,CC-NAT,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NATIVE_CC) -c $< -o $@
+$(B)/native/doors.o: user/kernel/doors.c
+	$(call say,CC-NAT,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NATIVE_CC) -c $< -o $@
+$(B)/tests/native/%: tests/prog/%.c $(NATIVE_OBJ)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NATIVE_CC) -o $@ $< $(NATIVE_OBJ) $(NATIVE_LIBS)
+
 # What tests/net/*.sh and the demo use: plain programs without our code, but for the one that changes weights.
 NET_TOOLS := $(patsubst tests/net/%.c,$(B)/tests/net/%,$(wildcard tests/net/*.c))
 
@@ -141,8 +172,9 @@ $(B)/tests/crash/%: tests/crash/%.c $(B)/libsluice.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS)
 
-.PHONY: unit-tests prog-tests net-tools crash-tools
+.PHONY: unit-tests native-tests prog-tests net-tools crash-tools
 unit-tests: $(UNIT_TESTS)
+native-tests: $(NATIVE_TESTS)
 prog-tests: $(PROG_TESTS)
 net-tools: $(NET_TOOLS)
 crash-tools: $(CRASH_TOOLS)
@@ -152,9 +184,9 @@ crash-tools: $(CRASH_TOOLS)
 check:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory check-root
-check-root: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
+check-root: all unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh unit prog net crash fuzz
+	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh unit native prog net crash fuzz
 # What reads the source, and how much of user/ the tests reach. Slow, so apart from `check`.
 .PHONY: check-static
 check-static: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
@@ -206,7 +238,7 @@ check-vm:
 check-vm-built: all prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
 	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
 
-# The pure rooms' tests on a big-endian machine (qemu's user mode).
+# The pure rooms' tests and the rows of the native data plane on a big-endian machine (qemu's user mode).
 .PHONY: check-be
 check-be:
 	$(Q)scripts/deps.sh be

@@ -4,6 +4,7 @@
 # Runs the tests of the levels that are named, all when none is, and ends with "N passed, N failed, N skipped".
 #   static tests/static/test_*.sh  what reads the source: style, compilers, clang-tidy, cppcheck; no root
 #   unit  build/tests/unit/*      no root, with sanitizers
+#   native build/tests/native/*  the rows of tests/prog over the doors as plain C, with sanitizers; no root
 #   prog  build/tests/prog/*      programs fed with packets; root
 #   net   tests/net/test_*.sh     real sockets in network namespaces; root
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
@@ -25,10 +26,10 @@ failures=() said=''
 trap 'exit 1' INT TERM
 
 # What is built and still has its source.
-built() { # LEVEL
+built() { # LEVEL SOURCES
 	local source name
 
-	for source in "$here/$1"/test_*.c; do
+	for source in "$here/$2"/test_*.c; do
 		name=$(basename "$source" .c)
 		[ ! -x "$build/tests/$1/$name" ] || echo "$build/tests/$1/$name"
 	done
@@ -36,10 +37,11 @@ built() { # LEVEL
 
 tests_of() { # LEVEL
 	case $1 in
-	unit | prog) built "$1" ;;
+	unit | prog) built "$1" "$1" ;;
+	native) built native prog ;;
 	static | net | crash | fuzz | coverage) find "$here/$1" -name 'test_*.sh' | sort ;;
 	*)
-		echo "tests/run.sh: unknown level \"$1\"; there are static, unit, prog, net, crash, fuzz and coverage" >&2
+		echo "tests/run.sh: unknown level \"$1\"; there are static, unit, native, prog, net, crash, fuzz and coverage" >&2
 		exit 2
 		;;
 	esac
@@ -103,7 +105,7 @@ report() {
 	echo
 }
 
-[ $# -gt 0 ] || set -- static unit prog net crash fuzz coverage
+[ $# -gt 0 ] || set -- static unit native prog net crash fuzz coverage
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }

@@ -6,6 +6,8 @@
 #pragma once
 #include "trial.h"
 
+#include <sys/stat.h>
+
 #include "bpf/pick.h"
 
 static struct world attack_the_world;
@@ -339,6 +341,7 @@ static void table_same_but(const struct world *world, const struct table *table,
 static __u64 map_memory(int fd)
 {
 	char name[64], line[128];
+	struct stat status;
 	__u64 bytes = 0;
 	FILE *file;
 
@@ -349,7 +352,8 @@ static __u64 map_memory(int fd)
 		if (sscanf(line, "memlock: %llu", &bytes) == 1)
 			break;
 	fclose(file);
-	return bytes;
+	/* A map that is a file, where there is no kernel to charge one, is as large as that. */
+	return bytes || fstat(fd, &status) ? bytes : (__u64)status.st_size;
 }
 
 /* Of all maps, as the kernel charges it. */

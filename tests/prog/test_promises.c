@@ -313,8 +313,13 @@ static void promise_10_every_verdict_is_a_counter(void **state)
 	__u32 size = sizeof(info);
 	const struct btf_type *type;
 	struct btf *btf;
+	int err = bpf_obj_get_info_by_fd(world_fd(&world, verdicts), &info, &size);
 
-	assert_int_equal(bpf_obj_get_info_by_fd(world_fd(&world, verdicts), &info, &size), 0);
+	if (err == -EOPNOTSUPP) {
+		printf("SKIP: a map's types (they are the kernel's to show)\n");
+		skip();
+	}
+	assert_int_equal(err, 0);
 	assert_int_equal(info.value_size, sizeof(struct sl_counters));
 	assert_int_equal(info.max_entries, SL_DOOR_COUNT);
 	btf = btf__load_from_kernel_by_id(info.btf_id);

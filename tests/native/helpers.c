@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The frame under a program, and the kernel's helpers that read, write, resize and send it. Limits,
+ * flags and errors are those that linux/net/core/filter.c and net/bpf/test_run.c have.
+ */
+#include "native.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "include/bpf/bpf_helpers.h"
+
+#define ROOM 65536          /* more than any frame */
+#define NODE_FRAME_MAX 1514 /* MTU and Ethernet header of the node's devices */
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
+_Noreturn void native_die(const char *what)
+{
+	fprintf(stderr, "cannot %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* --- the frame --- */
+
+/* A room with a page behind it that nobody may touch, below 4 GiB: tried from 512 MiB on. */
+static __u8 *room_make(void)
+{
+	for (uintptr_t hint = 1u << 29; hint < 0xf0000000u; hint += 1u << 24) {
+		__u8 *room = mmap((void *)hint, ROOM + 4096, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (room == MAP_FAILED)
+			break;
+		if ((uintptr_t)room + ROOM + 4096 <= UINT32_MAX) {
+			if (mprotect(room + ROOM, 4096, PROT_NONE))
+				native_die("guard the frame's end");
+			return room;
+		}
+		munmap(room, ROOM + 4096);
+	}
+	native_die("find room for a frame below 4 GiB");
+}
+
+static __u8 *room_end(void)
+{
+	static __thread __u8 *room;
+
+	if (!room)
+		room = room_make();
+	return room + ROOM;
+}
+
+static void frame_show(struct native_frame *frame, __u32 length)
+{
+	__u8 *end = room_end();
+
+	frame->data = end - length;
+	frame->length = length;
+	ASAN_POISON_MEMORY_REGION(end - ROOM, ROOM);
+	ASAN_UNPOISON_MEMORY_REGION(frame->data, length);
+	if (frame->is_xdp) {
+		frame->ctx.xdp.data = (uintptr_t)frame->data;
+		frame->ctx.xdp.data_end = (uintptr_t)end;
+		return;
+	}
+	frame->ctx.skb.data = (uintptr_t)frame->data;
+	frame->ctx.skb.data_end = (uintptr_t)end;
+	frame->ctx.skb.len = length;
+}
+
+int native_frame_make(struct native_frame *frame, const void *bytes, __u32 length)
+{
+	if (length < ETH_HLEN || length > NATIVE_XDP_MAX)
+		return -EINVAL;
+	frame_show(frame, length);
+	memcpy(frame->data, bytes, length);
+	return 0;
+}
+
+void native_frame_resize(struct native_frame *frame, __u32 length)
+{
+	__u32 kept = length < frame->length ? length : frame->length;
+	__u8 bytes[NATIVE_XDP_MAX];
+
+	memcpy(bytes, frame->data, kept);
+	frame_show(frame, length);
+	memset(frame->data, 0, length);
+	memcpy(frame->data, bytes, kept);
+}
+
+__u8 *native_frame_at(const struct native_frame *frame, __u32 offset, __u32 length)
+{
+	return (__u64)offset + length > frame->length ? NULL : frame->data + offset;
+}
+
+static struct native_frame *frame_of(const void *ctx)
+{
+	struct native_frame *frame = native_running();
+
+	if (ctx != &frame->ctx)
+		native_die("find the frame of a program's context");
+	return frame;
+}
+
+/* --- clocks --- */
+
+static __u64 clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+__u64 bpf_ktime_get_ns(void)
+{
+	return clock_ns();
+}
+
+/* The tick is as long as this machine's, which the settings are made from. */
+__u64 bpf_jiffies64(void)
+{
+	static __u64 tick_ns;
+	struct timespec tick;
+
+	if (!tick_ns) {
+		if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || !tick.tv_nsec)
+			native_die("learn the kernel's tick");
+		tick_ns = tick.tv_nsec;
+	}
+	return clock_ns() / tick_ns;
+}
+
+/* --- an skb's bytes --- */
+
+long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len)
+{
+	const __u8 *at = offset > INT_MAX ? NULL : native_frame_at(frame_of(skb), offset, len);
+
+	if (!at) {
+		memset(to, 0, len);
+		return -EFAULT;
+	}
+	memcpy(to, at, len);
+	return 0;
+}
+
+long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len,
+			 __u64 flags)
+{
+	struct native_frame *frame = frame_of(skb);
+	__u8 *at;
+
+	if (flags & ~(__u64)(BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH))
+		return -EINVAL;
+	at = offset > INT_MAX ? NULL : native_frame_at(frame, offset, len);
+	if (!at)
+		return -EFAULT;
+	if (flags & BPF_F_RECOMPUTE_CSUM)
+		native_sum_change(frame, offset, at, len, false);
+	memcpy(at, from, len);
+	if (flags & BPF_F_RECOMPUTE_CSUM)
+		native_sum_change(frame, offset, at, len, true);
+	return 0;
+}
+
+long bpf_skb_pull_data(struct __sk_buff *skb, __u32 len)
+{
+	return len > frame_of(skb)->length ? -ENOMEM : 0;
+}
+
+long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
+{
+	struct native_frame *frame = frame_of(skb);
+	__u32 most = frame->ctx.skb.ifindex > 1 ? NODE_FRAME_MAX : NATIVE_XDP_MAX;
+
+	if (flags || len < ETH_HLEN || len > most)
+		return -EINVAL;
+	if (len < frame->length)
+		native_sum_change(frame, len, frame->data + len, frame->length - len, false);
+	native_frame_resize(frame, len);
+	return 0;
+}
+
+/* --- an XDP frame's --- */
+
+long bpf_xdp_load_bytes(struct xdp_md *xdp, __u32 offset, void *to, __u32 len)
+{
+	const __u8 *at = native_frame_at(frame_of(xdp), offset, len);
+
+	if (offset > 0xffff || len > 0xffff)
+		return -EFAULT;
+	if (!at)
+		return -EINVAL;
+	memcpy(to, at, len);
+	return 0;
+}
+
+long bpf_xdp_store_bytes(struct xdp_md *xdp, __u32 offset, void *from, __u32 len)
+{
+	__u8 *at = native_frame_at(frame_of(xdp), offset, len);
+
+	if (offset > 0xffff || len > 0xffff)
+		return -EFAULT;
+	if (!at)
+		return -EINVAL;
+	memcpy(at, from, len);
+	return 0;
+}
+
+long bpf_xdp_adjust_tail(struct xdp_md *xdp, int delta)
+{
+	struct native_frame *frame = frame_of(xdp);
+	long length = (long)frame->length + delta;
+
+	if (length < ETH_HLEN || length > NATIVE_XDP_MAX)
+		return -EINVAL;
+	native_frame_resize(frame, length);
+	return 0;
+}
+
+__u64 bpf_xdp_get_buff_len(struct xdp_md *xdp)
+{
+	return frame_of(xdp)->length;
+}
+
+/* --- ways out --- */
+
+long bpf_redirect(__u32 ifindex, __u64 flags)
+{
+	if (native_running()->is_xdp)
+		return flags ? XDP_ABORTED : XDP_REDIRECT;
+	return flags & ~(__u64)BPF_F_INGRESS ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+}
+
+long bpf_redirect_peer(__u32 ifindex, __u64 flags)
+{
+	return flags ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+}
+
+long bpf_redirect_neigh(__u32 ifindex, struct bpf_redir_neigh *params, int plen, __u64 flags)
+{
+	return (plen && plen < (int)sizeof(*params)) || flags ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+}
