@@ -244,7 +244,7 @@ long bpf_redirect(__u32 ifindex, __u64 flags)
 {
 	if (native_running()->is_xdp)
 		return flags ? XDP_ABORTED : XDP_REDIRECT;
-	return flags & ~(__u64)BPF_F_INGRESS ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+	return (flags & ~(__u64)BPF_F_INGRESS) ? TC_ACT_SHOT : TC_ACT_REDIRECT;
 }
 
 long bpf_redirect_peer(__u32 ifindex, __u64 flags)

@@ -87,11 +87,11 @@ static struct entry *entry_new(struct store *store, const void *key)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
 
-	if (entry) {
-		entry->key = malloc(store->key_size);
-		entry->value = malloc(store->value_size);
-	}
-	if (!entry || !entry->key || !entry->value)
+	if (!entry)
+		native_die("make an entry of a map");
+	entry->key = malloc(store->key_size);
+	entry->value = malloc(store->value_size);
+	if (!entry->key || !entry->value)
 		native_die("make an entry of a map");
 	memcpy(entry->key, key, store->key_size);
 	LIST_INSERT_HEAD(chain_of(store, key), entry, chain);
@@ -138,10 +138,8 @@ static int room_make(struct store *store)
 	store->room_size = size + 4096;
 	if (ftruncate(store->fd, size))
 		return -1;
-	return mmap(room, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, store->fd, 0) ==
-			       MAP_FAILED
-		       ? -1
-		       : 0;
+	room = mmap(room, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, store->fd, 0);
+	return room == MAP_FAILED ? -1 : 0;
 }
 
 static void store_free(struct store *store)

@@ -38,8 +38,13 @@
 	X(sl_verdicts)                                                                             \
 	X(sl_devices)
 
-#define NATIVE_ONE(map) +1
-#define NATIVE_MAP_COUNT (0 NATIVE_MAPS(NATIVE_ONE))
+enum {
+#define NATIVE_INDEX(map) NATIVE_##map,
+	NATIVE_MAPS(NATIVE_INDEX)
+#undef NATIVE_INDEX
+	NATIVE_MAP_COUNT
+};
+
 #define NATIVE_PROGRAMS_MAX 3
 
 /* A map as the source declares it. */
@@ -66,11 +71,11 @@ extern const struct native_code native_tc, native_xdp;
 /* Behind the declarations that a source file includes. */
 #define NATIVE_DECLARED(map)                                                                       \
 	{ #map,                                                                                    \
-	  &map,                                                                                    \
-	  sizeof(*map.type) / sizeof(int),                                                         \
-	  sizeof(*map.key),                                                                        \
-	  sizeof(*map.value),                                                                      \
-	  sizeof(*map.max_entries) / sizeof(int) },
+	  &(map),                                                                                  \
+	  sizeof(*(map).type) / sizeof(int),                                                       \
+	  sizeof(*(map).key),                                                                      \
+	  sizeof(*(map).value),                                                                    \
+	  sizeof(*(map).max_entries) / sizeof(int) },
 
 /* --- a loaded object, as the skeletons show it --- */
 

@@ -22,7 +22,7 @@
 #define NODE_LINKS 4
 #define LINK_FIRST 2 /* 1 is the loopback device */
 
-/* A link's networks and its silent-less neighbours: whoever is not named is not resolved. */
+/* A link's networks, and whose MAC address is known there. */
 static const struct node_link {
 	const char *name, *networks[2], *neighbours[2];
 } node_links[NODE_LINKS] = {
@@ -66,15 +66,15 @@ int unshare(int flags)
 	return 0;
 }
 
-static void commands_want(const char *commands, const char *text)
+static void command_wants(const char *command, const char *text)
 {
-	if (strstr(commands, text))
+	if (strstr(command, text))
 		return;
 	fprintf(stderr, "tests/prog/world.h sets up another node than this one: no \"%s\"\n", text);
 	exit(1);
 }
 
-int system(const char *commands)
+int system(const char *command)
 {
 	char text[128];
 
@@ -83,10 +83,10 @@ int system(const char *commands)
 
 		snprintf(text, sizeof(text), "ip addr add %s dev %s; ip -6 addr add %s dev %s",
 			 link->networks[0], link->name, link->networks[1], link->name);
-		commands_want(commands, text);
+		command_wants(command, text);
 		snprintf(text, sizeof(text), "n %s 02:00:00:00:01:0%u %s %s\n", link->name, i + 1,
 			 link->neighbours[0], link->neighbours[1]);
-		commands_want(commands, text);
+		command_wants(command, text);
 	}
 	return 0;
 }
