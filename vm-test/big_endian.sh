@@ -100,7 +100,8 @@ test_make() { # SOURCE
 native_make() {
 	local test
 
-	env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -C "$root" B="$be/cross" CC=$triplet-gcc OBJCOPY=$triplet-objcopy \
+	env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -C "$root" B="$be/cross" \
+		CC=$triplet-gcc OBJCOPY=$triplet-objcopy \
 		NATIVE_SAN="-O2 -g -fsanitize=undefined -fno-sanitize-recover=undefined" \
 		NATIVE_LIBS="${libraries[*]} -Wl,--allow-shlib-undefined" native-tests
 	for test in "$be"/cross/tests/native/test_*; do

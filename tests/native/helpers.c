@@ -18,8 +18,7 @@
 
 #include "include/bpf/bpf_helpers.h"
 
-#define ROOM 65536          /* more than any frame */
-#define NODE_FRAME_MAX 1514 /* MTU and Ethernet header of the node's devices */
+#define ROOM 65536 /* more than any frame */
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -84,17 +83,23 @@ static void frame_show(struct native_frame *frame, __u32 length)
 
 int native_frame_make(struct native_frame *frame, const void *bytes, __u32 length)
 {
-	if (length < ETH_HLEN || length > NATIVE_XDP_MAX)
+	static __thread __u8 rest[NATIVE_XDP_MAX];
+	__u32 first = frame->is_xdp && length > NATIVE_XDP_FIRST ? NATIVE_XDP_FIRST : length;
+
+	if (length < ETH_HLEN || length > (frame->is_xdp ? NATIVE_XDP_MAX : NATIVE_SKB_MAX))
 		return -EINVAL;
-	frame_show(frame, length);
-	memcpy(frame->data, bytes, length);
+	frame_show(frame, first);
+	memcpy(frame->data, bytes, first);
+	frame->rest = rest;
+	frame->rest_length = length - first;
+	memcpy(rest, (const __u8 *)bytes + first, frame->rest_length);
 	return 0;
 }
 
 void native_frame_resize(struct native_frame *frame, __u32 length)
 {
 	__u32 kept = length < frame->length ? length : frame->length;
-	__u8 bytes[NATIVE_XDP_MAX];
+	__u8 bytes[4096];
 
 	memcpy(bytes, frame->data, kept);
 	frame_show(frame, length);
@@ -186,9 +191,9 @@ long bpf_skb_pull_data(struct __sk_buff *skb, __u32 len)
 long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 {
 	struct native_frame *frame = frame_of(skb);
-	__u32 most = frame->ctx.skb.ifindex > 1 ? NODE_FRAME_MAX : NATIVE_XDP_MAX;
+	__u32 most = native_mtu(frame->ctx.skb.ifindex) + ETH_HLEN;
 
-	if (flags || len < ETH_HLEN || len > most)
+	if (flags || len < ETH_HLEN || len > most || len > NATIVE_SKB_MAX)
 		return -EINVAL;
 	if (len < frame->length)
 		native_sum_change(frame, len, frame->data + len, frame->length - len, false);
@@ -198,44 +203,66 @@ long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 
 /* --- an XDP frame's --- */
 
-long bpf_xdp_load_bytes(struct xdp_md *xdp, __u32 offset, void *to, __u32 len)
+static __u32 xdp_length(const struct native_frame *frame)
 {
-	const __u8 *at = native_frame_at(frame_of(xdp), offset, len);
+	return frame->length + frame->rest_length;
+}
 
+/* One byte, in whichever buffer. */
+static __u8 *xdp_byte(const struct native_frame *frame, __u32 at)
+{
+	return at < frame->length ? frame->data + at : frame->rest + (at - frame->length);
+}
+
+static long xdp_has(const struct native_frame *frame, __u32 offset, __u32 len)
+{
 	if (offset > 0xffff || len > 0xffff)
 		return -EFAULT;
-	if (!at)
-		return -EINVAL;
-	memcpy(to, at, len);
-	return 0;
+	return offset + len > xdp_length(frame) ? -EINVAL : 0;
+}
+
+long bpf_xdp_load_bytes(struct xdp_md *xdp, __u32 offset, void *to, __u32 len)
+{
+	const struct native_frame *frame = frame_of(xdp);
+	long err = xdp_has(frame, offset, len);
+
+	for (__u32 i = 0; !err && i < len; i++)
+		((__u8 *)to)[i] = *xdp_byte(frame, offset + i);
+	return err;
 }
 
 long bpf_xdp_store_bytes(struct xdp_md *xdp, __u32 offset, void *from, __u32 len)
 {
-	__u8 *at = native_frame_at(frame_of(xdp), offset, len);
+	const struct native_frame *frame = frame_of(xdp);
+	long err = xdp_has(frame, offset, len);
 
-	if (offset > 0xffff || len > 0xffff)
-		return -EFAULT;
-	if (!at)
-		return -EINVAL;
-	memcpy(at, from, len);
-	return 0;
+	for (__u32 i = 0; !err && i < len; i++)
+		*xdp_byte(frame, offset + i) = ((const __u8 *)from)[i];
+	return err;
 }
 
+/* Of several buffers the last ones go first, and none grows: a veth's have no room behind them. */
 long bpf_xdp_adjust_tail(struct xdp_md *xdp, int delta)
 {
 	struct native_frame *frame = frame_of(xdp);
-	long length = (long)frame->length + delta;
+	long length = (long)xdp_length(frame) + delta;
 
-	if (length < ETH_HLEN || length > NATIVE_XDP_MAX)
+	if (frame->rest_length && delta > 0)
+		return -EOPNOTSUPP;
+	if (length < ETH_HLEN || (delta > 0 && length > NATIVE_XDP_FIRST))
 		return -EINVAL;
+	if (length >= frame->length && frame->rest_length) {
+		frame->rest_length = length - frame->length;
+		return 0;
+	}
+	frame->rest_length = 0;
 	native_frame_resize(frame, length);
 	return 0;
 }
 
 __u64 bpf_xdp_get_buff_len(struct xdp_md *xdp)
 {
-	return frame_of(xdp)->length;
+	return xdp_length(frame_of(xdp));
 }
 
 /* --- ways out --- */

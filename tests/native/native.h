@@ -117,17 +117,24 @@ struct native_frame {
 	bool is_xdp;
 	bool has_sum; /* CHECKSUM_COMPLETE: `sum` is that of all behind the Ethernet header */
 	__u32 sum;
-	__u32 length;
+	__u32 length; /* of the first buffer, which a program sees */
 	__u8 *data;
+	__u32 rest_length; /* of the other buffers */
+	__u8 *rest;
 };
 
-/* So long may an XDP frame become: a page less head room and the kernel's own words behind it. */
-#define NATIVE_XDP_MAX (4096 - 256 - 320)
+/*
+ * So long are a frame's first buffer at XDP, and an skb: a page less head room and the kernel's own
+ * words behind it. What is more is in XDP's other buffers.
+ */
+#define NATIVE_XDP_FIRST (4096 - 256 - 320)
+#define NATIVE_SKB_MAX (4096 - 66 - 320)
+#define NATIVE_XDP_MAX 9216
 
 int native_frame_make(struct native_frame *frame, const void *bytes, __u32 length);
-/* What is cut off at the end is gone; what is added is zero. */
+/* Of the first buffer: what is cut off at the end is gone; what is added is zero. */
 void native_frame_resize(struct native_frame *frame, __u32 length);
-/* `length` bytes at `offset`, or NULL. */
+/* `length` bytes at `offset` of the first buffer, or NULL. */
 __u8 *native_frame_at(const struct native_frame *frame, __u32 offset, __u32 length);
 /* The frame whose program runs in this thread. */
 struct native_frame *native_running(void);
@@ -144,5 +151,6 @@ void native_sum_change(struct native_frame *frame, __u32 offset, const void *fro
 
 /* The MAC address of a device; NULL: there is none of that index. */
 const __u8 *native_mac(__u32 ifindex);
+__u32 native_mtu(__u32 ifindex);
 
 _Noreturn void native_die(const char *what);

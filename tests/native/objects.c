@@ -352,11 +352,14 @@ static int frame_end(struct bpf_test_run_opts *opts)
 
 	if (frame.has_sum && !native_sum_holds(&frame))
 		return -EBADMSG;
-	opts->data_size_out = frame.length;
+	opts->data_size_out = frame.length + frame.rest_length;
 	if (!opts->data_out)
 		return 0;
-	memcpy(opts->data_out, frame.data, frame.length < room ? frame.length : room);
-	return frame.length > room ? -ENOSPC : 0;
+	if (opts->data_size_out > room)
+		return -ENOSPC;
+	memcpy(opts->data_out, frame.data, frame.length);
+	memcpy((__u8 *)opts->data_out + frame.length, frame.rest, frame.rest_length);
+	return 0;
 }
 
 int bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *opts)

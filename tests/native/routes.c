@@ -18,7 +18,6 @@
 
 #include "include/bpf/bpf_helpers.h"
 
-#define NODE_MTU 1500
 #define NODE_LINKS 4
 #define LINK_FIRST 2 /* 1 is the loopback device */
 
@@ -45,9 +44,21 @@ static const __u8 node_macs[NODE_LINKS + 1][2][ETH_ALEN] = {
 	{ { 2, 0, 0, 0, 0, 4 }, { 2, 0, 0, 0, 1, 4 } },
 };
 
+static __u32 node_mtus[NODE_LINKS + 1] = { 65536, 1500, 1500, 1500, 1500 };
+
+static bool is_device(__u32 ifindex)
+{
+	return ifindex && ifindex < LINK_FIRST + NODE_LINKS;
+}
+
 const __u8 *native_mac(__u32 ifindex)
 {
-	return ifindex && ifindex < LINK_FIRST + NODE_LINKS ? node_macs[ifindex - 1][0] : NULL;
+	return is_device(ifindex) ? node_macs[ifindex - 1][0] : NULL;
+}
+
+__u32 native_mtu(__u32 ifindex)
+{
+	return is_device(ifindex) ? node_mtus[ifindex - 1] : 0;
 }
 
 /* --- what the tests ask of the C library about the node --- */
@@ -74,10 +85,32 @@ static void command_wants(const char *command, const char *text)
 	exit(1);
 }
 
+/* `ip link set DEVICE mtu BYTES`, once or more, joined by &&. */
+static int mtus_set(const char *command)
+{
+	const char *next = command;
+	unsigned ifindex, mtu;
+	char name[16];
+
+	while (next) {
+		if (sscanf(next, "ip link set %15s mtu %u", name, &mtu) != 2)
+			native_die("understand a command of ip(8)");
+		ifindex = if_nametoindex(name);
+		if (!ifindex)
+			return 1;
+		node_mtus[ifindex - 1] = mtu;
+		next = strstr(next, " && ");
+		next = next ? next + 4 : NULL;
+	}
+	return 0;
+}
+
 int system(const char *command)
 {
 	char text[128];
 
+	if (!strncmp(command, "ip link set ", 12))
+		return mtus_set(command);
 	for (unsigned i = 0; i < NODE_LINKS; i++) {
 		const struct node_link *link = &node_links[i];
 
@@ -135,8 +168,8 @@ long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 fl
 	for (unsigned i = 0; i < NODE_LINKS; i++) {
 		if (!is_in_network(node_links[i].networks[is_v6], dst, params->family))
 			continue;
-		if (params->tot_len > NODE_MTU) {
-			params->mtu_result = NODE_MTU;
+		if (params->tot_len > node_mtus[i + 1]) {
+			params->mtu_result = node_mtus[i + 1];
 			return BPF_FIB_LKUP_RET_FRAG_NEEDED;
 		}
 		params->ifindex = LINK_FIRST + i;
@@ -146,7 +179,7 @@ long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 fl
 		memcpy(params->dmac, node_macs[i + 1][1], ETH_ALEN);
 		params->h_vlan_TCI = 0;
 		params->h_vlan_proto = 0;
-		params->mtu_result = NODE_MTU;
+		params->mtu_result = node_mtus[i + 1];
 		return BPF_FIB_LKUP_RET_SUCCESS;
 	}
 	return BPF_FIB_LKUP_RET_NOT_FWDED;
