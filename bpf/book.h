@@ -129,7 +129,7 @@ __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 		return 0;
 	/* The packet that puts it back may be the one that closed the flow. */
 	word = way_seen_set(word | (hit.word & SL_FLOW_CLOSED), now) | SL_FLOW_REPLY;
-	return flow_put(tag, home, word, flow_tag_of(pkt)) != PUT_FULL;
+	return flow_put(tag, home, word, flow_tag_of(pkt), 1) != PUT_FULL;
 }
 
 /*
@@ -239,7 +239,7 @@ __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision
  * Writes a new flow down, both ways. The reply's goes first: an answer must never find the other
  * alone. Returns the worse enum put.
  */
-__noinline int flow_remember(const struct pkt *pkt, const struct decision *decision)
+__noinline int flow_write(const struct pkt *pkt, const struct decision *decision, int may_evict)
 {
 	__u64 word, tag, back;
 	int reply, opener;
@@ -253,11 +253,23 @@ __noinline int flow_remember(const struct pkt *pkt, const struct decision *decis
 	home = flow_home(pkt, 0);
 	tag = flow_tag_of(pkt);
 	back = flow_tag_reply(pkt, way_endpoint(word));
-	reply = flow_put(back, home, word | SL_FLOW_REPLY, tag);
-	if (reply == PUT_FULL)
-		return PUT_FULL;
-	opener = flow_put(tag, home, word, back);
+	reply = flow_put(back, home, word | SL_FLOW_REPLY, tag, may_evict);
+	if (reply == PUT_FULL || reply == PUT_CROWDED)
+		return reply;
+	opener = flow_put(tag, home, word, back, may_evict);
 	return opener > reply ? opener : reply;
+}
+
+/* The same; before an answered flow loses its way, others make room. */
+static __always_inline int flow_remember(const struct pkt *pkt, const struct decision *decision)
+{
+	int put = flow_write(pkt, decision, 0), room;
+
+	if (put != PUT_CROWDED)
+		return put;
+	room = flow_make_room(flow_home(pkt, 0), flow_clock());
+	put = flow_write(pkt, decision, 1);
+	return put > room ? put : room;
 }
 
 __noinline int fragment_remember(const struct pkt *pkt)

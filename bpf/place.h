@@ -62,7 +62,8 @@ enum put {
 	PUT_DONE,
 	PUT_EVICTED, /* a live flow lost its way */
 	PUT_FULL,
-	PUT_AGAIN, /* another CPU was faster */
+	PUT_CROWDED, /* an answered flow would lose its way, and may not yet */
+	PUT_AGAIN,   /* another CPU was faster */
 };
 
 /* Into a place that flow_place gave. */
@@ -88,38 +89,103 @@ __noinline int way_put(__u32 home, __u64 place, __u64 tag, __u64 word)
 	return place >> 32 >= WORTH_LIVE ? PUT_EVICTED : PUT_DONE;
 }
 
+static __always_inline void flow_drop(struct sl_way *way, __u64 tag)
+{
+	__sync_val_compare_and_swap(&way->tag, tag, SL_WAY_EMPTY);
+}
+
+/* The bit first: no way must be where nobody looks for it. */
+static __always_inline int spilled_set(__u32 home)
+{
+	__u64 *spilled = spilled_word(home);
+
+	if (spilled)
+		__sync_fetch_and_or(spilled, 1ull << (home & settings.flow_mask & 63));
+	return spilled != 0;
+}
+
 /*
  * Gives the tag a way, its own if it has one; in the second bucket when the first holds live
  * connections alone and the second does not. Returns an enum put. Global, so that the verifier
  * judges it once.
  */
-__noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion)
+__noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion, int may_evict)
 {
 	int put = PUT_AGAIN;
 
 	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
-		__u64 place = flow_place(home, tag, companion, way_seen(word)), second, *spilled;
+		__u64 place = flow_place(home, tag, companion, way_seen(word)), second;
 		__u32 bucket = home, worth = place >> 32;
 
 		/* Also with room in the first: a tag in both would come back when one is gone. */
 		if (worth >= WORTH_ONE_WAY || (worth != WORTH_OWN && flow_has_spilled(home))) {
 			second = flow_place(tag, tag, companion, way_seen(word));
-			spilled = spilled_word(home);
-			if (spilled && (second >> 32 == WORTH_OWN ||
-					(worth >= WORTH_ONE_WAY && second >> 32 < worth))) {
-				/* The bit first: no way must be where nobody looks for it. */
-				__sync_fetch_and_or(spilled,
-						    1ull << (home & settings.flow_mask & 63));
+			if ((second >> 32 == WORTH_OWN ||
+			     (worth >= WORTH_ONE_WAY && second >> 32 < worth)) &&
+			    spilled_set(home)) {
 				bucket = tag;
 				place = second;
 			}
 		}
+		if (place >> 32 >= WORTH_ONE_WAY && place >> 32 != WORTH_TAKEN && !may_evict)
+			return PUT_CROWDED;
 		put = way_put(bucket, place, tag, word);
 	}
 	return put == PUT_AGAIN ? PUT_FULL : put;
 }
 
-static __always_inline void flow_drop(struct sl_way *way, __u64 tag)
+/*
+ * Moves a way from its first bucket to its second, where that has a place that nobody needs.
+ * Whoever looks for it meanwhile finds one of the two. Returns an enum put: PUT_FULL, it stays.
+ */
+__noinline int way_move(__u32 home, __u32 at, __u16 now)
 {
-	__sync_val_compare_and_swap(&way->tag, tag, SL_WAY_EMPTY);
+	struct sl_bucket *bucket = flow_bucket(home), *second;
+	__u64 tag, word, late, place;
+	struct sl_way *way, *copy;
+	int put;
+
+	if (!bucket)
+		return PUT_FULL;
+	way = &bucket->way[at & (SL_WAYS - 1)];
+	tag = *(volatile __u64 *)&way->tag;
+	second = flow_bucket(tag);
+	/* One that is here as its second bucket has no other that its tag tells. */
+	if (tag == SL_WAY_EMPTY || tag == SL_WAY_TAKEN || second == bucket || !second ||
+	    !way_read(way, tag, &word))
+		return PUT_FULL;
+	place = flow_place(tag, tag, tag, now);
+	if (place >> 32 >= WORTH_ONE_WAY || place >> 32 == WORTH_OWN || !spilled_set(home))
+		return PUT_FULL;
+	put = way_put(tag, place, tag, word);
+	if (put == PUT_FULL || put == PUT_AGAIN)
+		return PUT_FULL;
+	copy = &second->way[place & (SL_WAYS - 1)];
+	if (__sync_val_compare_and_swap(&way->tag, tag, SL_WAY_TAKEN) != tag) {
+		flow_drop(copy, tag); /* moved or pushed out by another CPU */
+		return PUT_FULL;
+	}
+	late = *(volatile __u64 *)&way->word;
+	if (late != word)
+		__sync_fetch_and_or(&copy->word, (__u8)late);
+	__sync_lock_test_and_set(&way->tag, SL_WAY_EMPTY);
+	return put;
+}
+
+/*
+ * Room for a connection's two ways in a bucket where all are answered: some of them have room in
+ * their second buckets. Returns the worse enum put.
+ */
+__noinline int flow_make_room(__u32 home, __u16 now)
+{
+	int made = 0, worst = PUT_DONE;
+
+	for (__u32 i = 0; i < SL_WAYS && made < 2; i++) {
+		int put = way_move(home, i, now);
+
+		made += put != PUT_FULL;
+		if (put == PUT_EVICTED)
+			worst = put;
+	}
+	return worst;
 }

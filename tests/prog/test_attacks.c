@@ -92,6 +92,49 @@ static void syn_flood(void **state)
 		live_goes_on(trial, i, ways[i]);
 }
 
+/* --- as many connections as the table is for --- */
+
+static struct raw random_packet(__u64 *draw, __u8 flags)
+{
+	struct raw raw = raw_tcp(4, flags);
+
+	raw_client(&raw, random_next(draw), random_next(draw));
+	return raw;
+}
+
+/*
+ * Two ways each, in twice the room. Clients are random, so of the buckets one in eight is full, and
+ * a full one's second buckets too: the ways in it make room for one another.
+ */
+static void a_full_load_keeps_its_places(void **state)
+{
+	struct trial *trial = *state;
+	__u64 before[SL_COUNTER_COUNT], after[SL_COUNTER_COUNT], draw;
+	__u64 count = table_size(trial->world) / 4;
+
+	attack_world(trial, EP_A);
+	counters_read(trial->world, trial->door, before);
+	draw = 3;
+	for (__u64 i = 0; i < count; i++) {
+		struct raw syn = random_packet(&draw, SYN), answer = raw_answer(&syn, EP_A, ACK);
+
+		wants_verdict(trial, &syn, trial->door, SL_open_stack);
+		wants_verdict(trial, &answer, SL_DOOR_OUT, SL_reply_stack);
+	}
+	counters_read(trial->world, trial->door, after);
+	assert_int_equal(after[SL_note_flow_evicted] - before[SL_note_flow_evicted], 0);
+	assert_int_equal(after[SL_note_flow_full] - before[SL_note_flow_full], 0);
+	assert_int_equal(table_used(trial->world), 2 * count);
+	attack_moves(trial, EP_B);
+	draw = 3;
+	for (__u64 i = 0; i < count; i++) {
+		struct raw ack = random_packet(&draw, ACK);
+
+		wants_verdict(trial, &ack, trial->door, SL_forward_stack);
+		wants_sent_to(&ack, EP_A);
+	}
+}
+
 /* --- fragments --- */
 
 #define NEVER_END 50000u
@@ -393,6 +436,7 @@ static void resets_with_the_tuple(void **state)
 
 static const struct CMUnitTest tests[] = {
 	BY_DOOR(syn_flood),
+	BY_DOOR(a_full_load_keeps_its_places),
 	BY_DOOR(fragments_that_never_end),
 	BY_DOOR(fragments_that_overlap),
 	BY_DOOR(errors_that_are_forged),
