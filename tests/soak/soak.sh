@@ -167,7 +167,7 @@ soak() {
 	: >"$tmp/looks"
 	while [ $((SECONDS - began)) -lt "$seconds" ]; do
 		sleep 10
-		check || return 1
+		check || { touch "$tmp/over" && return 1; }
 		looks=$((looks + 1))
 		echo "$((SECONDS - began)) s: $memory; $verdict_sums;" \
 			"flood $(flood_count 3), asked $(flood_count 4)" >>"$tmp/looks"
@@ -176,6 +176,7 @@ soak() {
 }
 
 load_end() {
+	[ ! -e "$tmp/over" ] || { echo "it ended early: not counted" && return 1; }
 	kill "$churner" "$flood"
 	wait "$churner" "$flood" 2>>"$tmp/end"
 	wait "$flipper" || { cat "$tmp/flips" && return 1; }
