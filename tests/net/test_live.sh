@@ -138,6 +138,24 @@ whole_after() {
 	ask open --to "$vip4" --port 80 --count 300 && is "connections" 300 "$(field ok)"
 }
 
+# What a second agent does to the same pins and state.
+second_agent() { # STATE PINS
+	local code=0
+
+	timeout $((20 * times)) ip netns exec "$W-node" "$bin/sluiced" --device 'n_*' --door "$door" --state "$1" --pins "$2" \
+		--flows 65536 --services 1024 --versions 256 --endpoints 1024 >"$tmp/second" 2>&1 </dev/null || code=$?
+	cat "$tmp/second"
+	is "the second agent's exit code" 1 "$code"
+}
+second_is_refused() { # STATE PINS
+	local links
+
+	links=$(ls "$pins/links")
+	second_agent "$1" "$2" || return 1
+	grep -q "agent" "$tmp/second" || { echo "it does not say that an agent is there" && return 1; }
+	is "the links" "$links" "$(ls "$pins/links")" && kill -0 "$agent"
+}
+
 for door in tc xdp; do
 	world_up
 	agent_start || die "the agent comes up"
@@ -155,6 +173,7 @@ for door in tc xdp; do
 		row "$live a SYN on a used port obeys the weights of now (IPv4, closed by $close)" port_reuse "$vip4" $close
 		row "$live a SYN on a used port obeys the weights of now (IPv6, closed by $close)" port_reuse "$vip6" $close
 	done
+	row "$live while a second agent starts and is refused" holding second_is_refused "$state" "$pins"
 	static="promise_8_fail_static:"
 	row "$static the agent is killed under load, no connection fails, the next one adopts" under_load killed_and_back
 	row "$static the next agent finds nothing to repair or to attach" only_adopted
