@@ -179,19 +179,19 @@ prog-tests: $(PROG_TESTS)
 net-tools: $(NET_TOOLS)
 crash-tools: $(CRASH_TOOLS)
 
-# Installs what it lacks, builds, runs every level. `make check-root` and `make unit` leave the installing out.
-.PHONY: check check-root unit
+# Installs what it lacks, builds, runs every level. `make check-root` and `make unit` leave the installing out, and what reads
+# the source (static) or counts what the tests reach (coverage).
+.PHONY: check check-root check-static unit
+CHECK_LEVELS := unit native prog net crash fuzz
 check:
 	$(Q)scripts/deps.sh check
-	$(Q)$(MAKE) --no-print-directory check-root
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" CHECK_LEVELS="static $(CHECK_LEVELS) coverage" check-root
+check-static:
+	$(Q)scripts/deps.sh check
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" CHECK_LEVELS="static coverage" check-root
 check-root: all unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh unit native prog net crash fuzz
-# What reads the source, and how much of user/ the tests reach. Slow, so apart from `check`.
-.PHONY: check-static
-check-static: all unit-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
-	$(Q)scripts/deps.sh check
-	$(Q)BUILD=$(abspath $(B)) tests/run.sh static coverage
+	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh $(CHECK_LEVELS)
 unit: unit-tests
 	$(Q)BUILD=$(abspath $(B)) tests/run.sh unit
 

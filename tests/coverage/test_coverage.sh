@@ -16,23 +16,24 @@ built() {
 	env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -s -j"$jobs" B="$build" coverage-build
 }
 
-# One after another, in the background; each by its own time limit.
+# One after another, in the background; each by its own time limit. %m tells programs apart by the sizes of their counters
+# alone, and two tests of one library have the same: so each test has files of its own.
 some() { # LOG COMMAND...
 	local log=$1 test
 
 	shift
 	for test; do
-		timeout 150 "$test"
+		LLVM_PROFILE_FILE=$profiles/$(basename "$test")-%m%c.profraw timeout 150 "$test"
 	done >"$tmp/$log" 2>&1 </dev/null &
 }
 
 ran() {
 	local units
 
-	export LLVM_PROFILE_FILE=$profiles/%m%c.profraw BUILD=$cov
+	export BUILD=$cov
 	unset V
 	mapfile -t units < <(find "$cov/tests/unit" -name 'test_*' -type f -perm -u+x)
-	some unit "${units[@]}" "$cov"/tests/prog/test_{attach,kernel,node_kernel,tables}
+	some unit "${units[@]}" "$cov"/tests/prog/test_{attach,features,kernel,node_kernel,routes,share,tables}
 	some net tests/net/test_{cli,commands,change,live}.sh
 	POINTS=${POINTS:-16} some crash tests/crash/test_crash.sh
 	wait

@@ -69,6 +69,20 @@ needs() { # PROGRAM...
 	done
 }
 
+# For what goes through git's list of files: an empty one would pass every check.
+listed() {
+	git ls-files --error-unmatch Makefile && return
+	[ -e .git ] && return 1
+	echo "this tree is no clone"
+	return 77
+}
+
+needs_list() {
+	listed >"$tmp/listed" 2>&1 && return
+	row "git lists the files" listed
+	rows_end
+}
+
 rows_end() {
 	echo "1..$rows"
 	[ "$rows_failed" = 0 ]

@@ -11,6 +11,7 @@ scripts_checked() {
 	shellcheck "${files[@]}"
 }
 
+needs_list
 row "who may include whom, licences (scripts/rooms.sh)" scripts/rooms.sh
 row "C is as clang-format writes it" scripts/style.sh format
 row "lines are not too long" scripts/style.sh lines

@@ -20,6 +20,7 @@ skeletons_made() {
 	env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -s B="$build" skeletons
 }
 
+needs_list
 row "what the source includes is generated" skeletons_made
 if [ "$tidy" != none ]; then
 	export -f tidy excepted
