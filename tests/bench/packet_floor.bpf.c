@@ -122,7 +122,7 @@ static __always_inline int floor_run(void *data, void *data_end, int steps)
 }
 
 #define FLOOR(name, steps)                                                                         \
-	SEC("xdp.frags")                                                                                 \
+	SEC("xdp.frags")                                                                           \
 	int name##_xdp(struct xdp_md *xdp)                                                         \
 	{                                                                                          \
 		return floor_run((void *)(long)xdp->data, (void *)(long)xdp->data_end, steps)      \

@@ -4,10 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 
 # The flags are of the Makefile's kind; a file that does not compile so is a finding. The analyzer gives a function up after
-# so many steps (225,000 if not told): with half of them it takes half the time.
+# so many steps (NODES; 225,000 if not told): with half of them it takes half the time.
 tidy() { # FILE
 	excepted tidy "$1" && return 77
-	"$tidy" --quiet "$1" -- -Xclang -analyzer-config -Xclang "max-nodes=${NODES:-100000}" -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"check"' -I. -I"$build" -I"$build/tests/prog" \
+	"$tidy" --quiet "$1" -- -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"check"' -I. -I"$build" -I"$build/tests/prog" \
+		-Xclang -analyzer-config -Xclang "max-nodes=${NODES:-100000}" \
 		-Wall -Wextra -Wno-unused-parameter 2>"$tmp/${1//\//+}.count" && return
 	cat "$tmp/${1//\//+}.count"
 	return 1
