@@ -218,6 +218,7 @@ int node_activate(struct node *node, uint32_t number, struct diags *diags)
 static int commit_kernel(struct commit *commit, uint32_t number)
 {
 	struct kernel *kernel = commit->node->kernel;
+	bool is_written;
 	int err = 0;
 
 	if (!kernel) {
@@ -232,10 +233,13 @@ static int commit_kernel(struct commit *commit, uint32_t number)
 			       : kernel_write_beside(kernel, commit->plan, commit->node->active,
 						     number, commit->digest);
 	commit->has_met_kernel = true;
-	if (number && !kernel_is_hot(kernel, number))
+	is_written = number && !kernel_is_hot(kernel, number);
+	if (is_written)
 		err = kernel_write(kernel, commit->plan, number, commit->digest, commit->diags);
 	else if (commit->result.members_changed)
 		err = kernel_members(kernel, commit->plan, commit->diags);
+	if (!err && (is_written || commit->result.members_changed))
+		store_settle(commit->node->store);
 	if (!err && commit->result.members_changed)
 		node_members_refresh(commit->node, commit->inventory, commit->plan, commit->diags);
 	return err;

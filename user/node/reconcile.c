@@ -184,5 +184,7 @@ int node_reconcile(struct node *node, bool repair, struct diags *diags)
 		err = active_audit(&reconcile);
 	if (!err && repair)
 		err = others_refresh(&reconcile);
+	if (!err && repair)
+		store_settle(node->store);
 	return err ? err : reconcile.found;
 }

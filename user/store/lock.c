@@ -97,8 +97,9 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 		return err == -ETIMEDOUT
 			       ? err
 			       : store_complain(store, diags, LOCK_FILE, err, "cannot lock");
-	/* Whoever held it last was killed, and may not have come to its syncs. */
+	/* Whoever held it last was killed, and may not have come to its syncs, nor to its end. */
 	store->has_new_names = fstat(fd, &st) || st.st_size;
+	store->is_unsettled = store->has_new_names;
 	holder_write(fd, command ? command : "sluice");
 	store->lock = TAKE_FD(fd);
 	file_remove_leftovers(store->dir);

@@ -15,6 +15,7 @@ struct store {
 	int lock;      /* -1: not locked */
 	uint32_t staged_active, staged_previous; /* what the pointer's staged file says; 0: none */
 	char *activation;       /* the lines that go below the next pointer; NULL: none */
+	bool is_unsettled;      /* see store_is_settled */
 	bool has_new_names;     /* below `revisions`: they may be gone after a power cut */
 	bool has_bad_endpoints; /* found by reading; set aside when a good one takes their place */
 };

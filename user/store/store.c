@@ -42,9 +42,10 @@ static int store_release(struct store *store)
 {
 	/*
 	 * Emptied first: whoever takes the lock next must not be shown as us while it writes
-	 * its own name. Our text stays when something is left to sync: see store_lock.
+	 * its own name. Our text stays when something is left to sync or to repair: see store_lock.
 	 */
-	if (store->lock >= 0 && !store->has_new_names && ftruncate(store->lock, 0))
+	if (store->lock >= 0 && !store->has_new_names && !store->is_unsettled &&
+	    ftruncate(store->lock, 0))
 		lseek(store->lock, 0, SEEK_SET); /* it stays: the lock is what counts */
 	cleanup_close_p(&store->lock);
 	cleanup_close_p(&store->revisions);
@@ -133,6 +134,16 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	}
 	*ret_store = TAKE_PTR(store);
 	return 0;
+}
+
+bool store_is_settled(const struct store *store)
+{
+	return !store->is_unsettled;
+}
+
+void store_settle(struct store *store)
+{
+	store->is_unsettled = false;
 }
 
 void store_set_aside(struct store *store, int dir, const char *folder, const char *name,

@@ -54,6 +54,12 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
  * holder's pid and command in diags. Released by talloc_free of the store.
  */
 int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags);
+/*
+ * Whether what this folder describes is as the last holder of the lock wanted it: not when it was
+ * killed, until somebody has brought everything up to date and says so.
+ */
+bool store_is_settled(const struct store *store);
+void store_settle(struct store *store);
 
 /*
  * Which revision is active, and which was before; 0 when none. -EBADMSG when the file is not
