@@ -4,9 +4,11 @@
 #include "tables.h"
 
 #include "user/input/input.h"
+#include "user/kernel/stage.h"
 #include "user/node/node.h"
 
 #define SERVICES 12
+#define CHANGES 600 /* more different tables than there is room for */
 
 struct fixture {
 	struct bench bench;
@@ -132,6 +134,18 @@ static int part_try(struct fixture *f, const char *name, uint32_t v1, uint32_t v
 	return node_commit(f->node, model, NULL, &change, f->bench.diags, f->node, &f->result);
 }
 
+static void whole_change(struct fixture *f, const char *name, uint32_t v1, uint32_t v3)
+{
+	struct model *model;
+
+	assert_int_equal(node_load(f->node, f->bench.diags), 0);
+	model = model_copy(f->node, f->node->model);
+	weights_put(model, name, v1, v3);
+	assert_int_equal(node_commit(f->node, model, f->node->inventory, &change, f->bench.diags,
+				     f->node, &f->result),
+			 0);
+}
+
 /* Kernel and disk agree, and the text is what the whole model gives. */
 static void is_whole(struct fixture *f)
 {
@@ -212,34 +226,52 @@ static void tables_serve_again(void **state)
 	is_whole(f);
 }
 
+static void run_is_free(const struct arena *arena, uint64_t size)
+{
+	uint64_t left = arena->size - arena->cursor;
+
+	assert_null(memchr(arena->used + arena->cursor, 1, left < size ? left : size));
+}
+
+/* As who reads every hot revision finds it. */
+static void noted_room_is_free(struct fixture *f)
+{
+	struct kernel *kernel = f->node->kernel;
+	uint32_t shares = room_shares(kernel);
+	struct plan nothing = { 0 };
+	struct stage *stage;
+
+	assert_int_equal(kernel_map(kernel), 0);
+	assert_int_equal(stage_open(NULL, kernel, &nothing, f->bench.diags, STAGE_ALL, &stage), 0);
+	assert_false(stage->has_orphans);
+	run_is_free(&stage->slots,
+		    (uint64_t)shares * SHARE_TABLES * kernel_slots(kernel) / SL_SLOTS_PER_GROUP);
+	run_is_free(&stage->members, (uint64_t)shares * SHARE_PLACES);
+	run_is_free(&stage->rules, (uint64_t)shares * SHARE_PLACES);
+	talloc_free(stage);
+}
+
 /* Until the room runs out and the directory is full: each change by whichever way can. */
 static void many_changes_stay_whole(void **state)
 {
 	struct fixture *f = *state;
 	unsigned parts = 0;
 
-	for (uint32_t i = 1; i <= 150; i++) {
+	for (uint32_t i = 1; i <= CHANGES; i++) {
 		_cleanup_talloc_ char *name = talloc_asprintf(NULL, "s%u", 6 + i % 6);
-		int err = part_try(f, name, i, 200 - i);
+		int err = part_try(f, name, i, 999);
 
 		assert_true(!err || err == -EAGAIN);
 		parts += !err;
-		if (err) {
-			struct model *model;
-
-			assert_int_equal(node_load(f->node, f->bench.diags), 0);
-			model = model_copy(f->node, f->node->model);
-			weights_put(model, name, i, 200 - i);
-			assert_int_equal(node_commit(f->node, model, f->node->inventory, &change,
-						     f->bench.diags, f->node, &f->result),
-					 0);
-		}
+		if (err)
+			whole_change(f, name, i, 999);
 		assert_int_equal(f->result.revision, i + 1);
-		if (i % 25 == 0)
+		noted_room_is_free(f);
+		if (i % 50 == 0)
 			is_whole(f);
 	}
 	is_whole(f);
-	assert_true(parts > 100);
+	assert_true(parts > CHANGES / 2);
 }
 
 static void what_a_part_cannot_know_takes_the_whole(void **state)
@@ -265,6 +297,30 @@ static void what_a_part_cannot_know_takes_the_whole(void **state)
 	/* Somebody was killed in the middle. */
 	control_of(f->node->kernel)->room = 0;
 	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);
+}
+
+/* Rings may be behind then: a part brings none up to date, and nor does a rollback. */
+static void after_one_who_was_killed_the_whole_comes_first(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	FILE *lock;
+
+	assert_int_equal(part_try(f, "s1", 1, 1), 0);
+	talloc_free(f->node);
+	f->node = NULL;
+	snprintf(path, sizeof(path), "%s/lock", f->dir);
+	lock = fopen(path, "w");
+	assert_non_null(lock);
+	fputs("4711 sluice endpoint\n", lock);
+	fclose(lock);
+	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);
+	assert_int_equal(node_rollback(f->node, 0, &change, f->bench.diags, f->node, &f->result),
+			 0);
+	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);
+	whole_change(f, "s1", 1, 2);
+	assert_int_equal(part_try(f, "s1", 1, 3), 0);
+	is_whole(f);
 }
 
 /* A version that the kernel has never heard of, or that nobody serves, is the whole's to warn of.
@@ -296,6 +352,7 @@ int main(void)
 		TEST(tables_serve_again),
 		TEST(many_changes_stay_whole),
 		TEST(what_a_part_cannot_know_takes_the_whole),
+		TEST(after_one_who_was_killed_the_whole_comes_first),
 		TEST(an_unknown_version_takes_the_whole),
 	};
 

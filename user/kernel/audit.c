@@ -188,7 +188,7 @@ int kernel_audit(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	_cleanup_talloc_ struct stage *stage = NULL;
 	struct audit audit = { .diags = diags, .revision = revision };
 	uint8_t digest[32];
-	int err = stage_open(NULL, kernel, plan, diags, &stage);
+	int err = stage_open(NULL, kernel, plan, diags, STAGE_ALL, &stage);
 
 	if (!err)
 		err = stage_members(stage, false);

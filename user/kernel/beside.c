@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * A revision that differs from a hot one in a few services: the others' entries are copied. To find
- * free places without reading every hot revision, the last one who did read them leaves a note of
- * how much lies free behind the cursors. A note holds as long as the cursors stand where they stood
- * then; it is taken away before anything changes, so whoever is killed leaves none, and who finds
- * none reads everything and repairs.
- */
+/* A revision that differs from a hot one in a few services: the others' entries are copied. */
 #include "kernel.h"
 
 #include "../base/cleanup.h"
@@ -17,71 +11,6 @@
 #include <string.h>
 #include <talloc.h>
 
-/* What one such revision may take; a note counts in these. */
-#define SHARE_TABLES 4u
-#define SHARE_PLACES 64u
-#define SHARES_MAX 48u
-
-static uint32_t share_slots(const struct kernel *kernel)
-{
-	return SHARE_TABLES * ((kernel_slots(kernel) - 1) / SL_SLOTS_PER_GROUP + 1);
-}
-
-/* --- the note: shares that are free, and what the cursors were --- */
-
-static uint32_t cursors_hash(const struct sl_control *control)
-{
-	uint32_t words[] = { control->slot_cursor, control->member_cursor, control->rule_cursor };
-	uint32_t hash = 0x811c9dc5;
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		hash = (hash ^ words[i]) * 0x9e3779b1 ^ hash >> 15;
-	return hash & ~0xffu;
-}
-
-static void room_put(struct kernel *kernel, uint32_t shares)
-{
-	struct sl_control *control = control_of(kernel);
-	uint32_t note = shares ? cursors_hash(control) | shares : 0;
-
-	__atomic_store_n(&control->room, note, __ATOMIC_RELEASE);
-}
-
-void room_forget(struct kernel *kernel)
-{
-	room_put(kernel, 0);
-}
-
-static uint32_t room_shares(const struct kernel *kernel)
-{
-	const struct sl_control *control = control_of(kernel);
-
-	return (control->room & ~0xffu) == cursors_hash(control) ? control->room & 0xff : 0;
-}
-
-/* Free places from the cursor on, in shares. */
-static uint32_t arena_shares(const struct arena *arena, uint32_t share)
-{
-	uint64_t most = (uint64_t)share * SHARES_MAX;
-	uint64_t left = arena->size - arena->cursor;
-	size_t size = left < most ? left : most;
-	const uint8_t *used = memchr(arena->used + arena->cursor, 1, size);
-
-	return (used ? (size_t)(used - (arena->used + arena->cursor)) : size) / share;
-}
-
-void room_note(const struct stage *stage)
-{
-	uint32_t slots = arena_shares(&stage->slots, share_slots(stage->kernel));
-	uint32_t members = arena_shares(&stage->members, SHARE_PLACES);
-	uint32_t rules = arena_shares(&stage->rules, SHARE_PLACES);
-	uint32_t least = slots < members ? slots : members;
-
-	room_put(stage->kernel, least < rules ? least : rules);
-}
-
-/* --- staging --- */
-
 struct beside {
 	struct kernel *kernel;
 	struct stage *stage;
@@ -92,30 +21,6 @@ struct beside {
 	uint32_t count;
 	struct index *by_key;
 };
-
-/* An arena that ends where what is known to be free ends. */
-static int arena_of_share(struct stage *stage, struct arena *arena, enum map_id id,
-			  uint32_t per_entry, uint32_t cursor, uint32_t share)
-{
-	uint64_t end = (uint64_t)cursor + share;
-	uint64_t size = (uint64_t)stage->kernel->map[id].entries * per_entry;
-
-	return arena_init(stage, arena, end < size ? end : size, cursor);
-}
-
-static int share_open(struct stage *stage)
-{
-	const struct kernel *kernel = stage->kernel;
-	const struct sl_control *control = control_of(kernel);
-
-	if (arena_of_share(stage, &stage->slots, MAP_SLOTS, 1, control->slot_cursor,
-			   share_slots(kernel)) ||
-	    arena_of_share(stage, &stage->members, MAP_MEMBERS, 2, control->member_cursor,
-			   SHARE_PLACES) ||
-	    arena_of_share(stage, &stage->rules, MAP_RULES, 1, control->rule_cursor, SHARE_PLACES))
-		return -ENOMEM;
-	return 0;
-}
 
 /* Every version is known, and one that gets connections has an endpoint: nobody need be warned. */
 static int versions_find(struct stage *stage)
@@ -138,37 +43,6 @@ static int versions_find(struct stage *stage)
 		}
 	}
 	return 0;
-}
-
-static int table_offer(struct stage *stage, const struct sl_service *service)
-{
-	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
-	int err = stage_split_use(stage, &service->otherwise);
-
-	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
-		if ((uint64_t)service->rule_base + i < stage->kernel->map[MAP_RULES].entries)
-			err = stage_split_use(stage, &rules[service->rule_base + i].split);
-	return err;
-}
-
-/* What the plan's services had in any hot revision: weights that come back find their tables. */
-static int tables_offer(struct stage *stage)
-{
-	struct sl_revision hot[SL_HOT_MAX];
-	size_t count = kernel_revisions(stage->kernel, hot);
-	int fd = stage->kernel->map[MAP_SERVICES].fd, err = 0;
-
-	for (size_t i = 0; !err && i < stage->plan->service_count; i++) {
-		for (size_t r = 0; !err && r < count; r++) {
-			struct sl_service_key key;
-			struct sl_service value;
-
-			service_key_fill(&stage->plan->services[i], hot[r].number, &key);
-			if (!bpf_map_lookup_elem(fd, &key, &value))
-				err = table_offer(stage, &value);
-		}
-	}
-	return err;
 }
 
 /* Each entry has a VIP of the VIPs' table, so that table leads to all of them. */
@@ -227,7 +101,7 @@ static int services_replace(struct beside *beside)
 static int beside_stage(struct beside *beside)
 {
 	struct stage *stage = beside->stage;
-	int err = share_open(stage);
+	int err = room_open(stage);
 
 	if (!err)
 		err = stage_index_vips(stage);
@@ -236,15 +110,12 @@ static int beside_stage(struct beside *beside)
 	if (!err)
 		err = base_copy(beside);
 	if (!err)
-		err = tables_offer(stage);
+		err = room_offer(stage);
 	if (!err)
 		err = stage_splits(stage);
 	if (!err)
 		err = services_replace(beside);
-	if (!err && (stage->slots.wrapped || stage->members.wrapped || stage->rules.wrapped ||
-		     stage->new_vip_count))
-		err = -EAGAIN;
-	return err;
+	return !err && (!room_is_kept(stage) || stage->new_vip_count) ? -EAGAIN : err;
 }
 
 static int beside_write(struct beside *beside)
@@ -285,7 +156,6 @@ int kernel_write_beside(struct kernel *kernel, const struct plan *plan, uint32_t
 	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
 	_cleanup_talloc_ struct stage *stage = NULL;
 	struct beside beside = { .kernel = kernel, .base = base, .revision = revision };
-	uint32_t shares = room_shares(kernel);
 	int err;
 
 	if (!kernel_has_room_beside(kernel, base) || revision_place(kernel, revision)->number)
@@ -301,6 +171,6 @@ int kernel_write_beside(struct kernel *kernel, const struct plan *plan, uint32_t
 	if (err)
 		return err;
 	revision_put(kernel, revision, beside.count, digest);
-	room_put(kernel, shares - 1);
+	room_note(stage);
 	return 0;
 }

@@ -25,22 +25,28 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 		 (unsigned long long)hash);
 }
 
-static int service_use(void *context, void *key, void *value)
+int stage_service_use(struct stage *stage, const struct sl_service *service)
 {
-	const struct sl_service_key *service_key = key;
-	const struct sl_service *service = value;
-	struct stage *stage = context;
 	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
 	int err = stage_split_use(stage, &service->otherwise);
 
-	stage->has_orphans |= !revision_is_read(stage->kernel, service_key->revision);
 	arena_mark(&stage->rules, service->rule_base, service->rule_count);
 	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
-		if (service->rule_base + i < stage->rules.size)
+		if ((uint64_t)service->rule_base + i < stage->kernel->map[MAP_RULES].entries)
 			err = stage_split_use(stage, &rules[service->rule_base + i].split);
 	return err;
 }
 
+static int service_use(void *context, void *key, void *value)
+{
+	struct stage *stage = context;
+
+	stage->has_orphans |=
+		!revision_is_read(stage->kernel, ((struct sl_service_key *)key)->revision);
+	return stage_service_use(stage, value);
+}
+
+/* Every entry of every hot revision is looked at, and every bucket of their map. */
 static int stage_arenas(struct stage *stage)
 {
 	struct kernel *kernel = stage->kernel;
@@ -50,12 +56,9 @@ static int stage_arenas(struct stage *stage)
 		       control->slot_cursor) ||
 	    arena_init(stage, &stage->members, kernel->map[MAP_MEMBERS].entries * 2,
 		       control->member_cursor) ||
-	    arena_init(stage, &stage->rules, kernel->map[MAP_RULES].entries,
-		       control->rule_cursor) ||
-	    arena_init(stage, &stage->rings, kernel->map[MAP_RINGS].entries * 2,
-		       control->ring_cursor))
+	    arena_init(stage, &stage->rules, kernel->map[MAP_RULES].entries, control->rule_cursor))
 		return -ENOMEM;
-	return 0;
+	return map_walk(&kernel->map[MAP_SERVICES], service_use, stage);
 }
 
 /* What an endpoint is known by: address, port, version. */
@@ -80,7 +83,9 @@ static int stage_indices(struct stage *stage)
 
 	stage->version_index = index_new(stage, 256);
 	stage->endpoint_index = index_new(stage, 1024);
-	if (!stage->version_index || !stage->endpoint_index)
+	if (!stage->version_index || !stage->endpoint_index ||
+	    arena_init(stage, &stage->rings, kernel->map[MAP_RINGS].entries * 2,
+		       control_of(kernel)->ring_cursor))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
 		const struct sl_version *version = kernel_version(kernel, i);
@@ -119,8 +124,9 @@ int stage_new(void *parent, struct kernel *kernel, const struct plan *plan, stru
 	stage->splits = talloc_zero_array(stage, struct sl_split, splits);
 	stage->members_of = talloc_zero_array(stage, uint32_t *, splits);
 	stage->new_versions = talloc_zero_array(stage, struct sl_version, versions);
-	if (!stage->version_at || !stage->ring_at || !stage->ring_words || !stage->splits ||
-	    !stage->members_of || !stage->new_versions) {
+	stage->table_index = index_new(stage, 64);
+	if (!stage->table_index || !stage->version_at || !stage->ring_at || !stage->ring_words ||
+	    !stage->splits || !stage->members_of || !stage->new_versions) {
 		talloc_free(stage);
 		return -ENOMEM;
 	}
@@ -129,18 +135,20 @@ int stage_new(void *parent, struct kernel *kernel, const struct plan *plan, stru
 }
 
 int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
-	       struct stage **ret_stage)
+	       enum stage_reach reach, struct stage **ret_stage)
 {
 	struct stage *stage;
 	int err = stage_new(parent, kernel, plan, diags, &stage);
 
 	if (err)
 		return err;
-	err = stage_arenas(stage);
-	if (!err)
-		err = stage_indices(stage);
-	if (!err)
-		err = map_walk(&kernel->map[MAP_SERVICES], service_use, stage);
+	err = stage_indices(stage);
+	if (!err && reach == STAGE_ALL)
+		err = stage_arenas(stage);
+	if (!err && reach == STAGE_ROOM)
+		err = room_open(stage);
+	if (!err && reach == STAGE_ROOM)
+		err = room_offer(stage);
 	if (err) {
 		talloc_free(stage);
 		return err;

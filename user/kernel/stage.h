@@ -31,6 +31,7 @@ struct stage {
 	size_t table_count;
 	struct index *version_index;     /* packed key -> index */
 	struct index *endpoint_index;    /* address, port and version -> index */
+	struct index *table_index;       /* weights -> base of their table */
 	struct index *vip_index;         /* address, port and protocol -> index */
 	struct sl_version *new_versions; /* by index; key[0] 0: as it is in the kernel */
 	struct stage_endpoint *new_endpoints;
@@ -43,7 +44,9 @@ struct stage {
 	struct sl_split *splits; /* plan split -> kernel split */
 	uint32_t **members_of;   /* plan split -> its members, for writing */
 	uint32_t next_version, next_endpoint, next_vip;
-	bool has_orphans; /* services of no revision: whoever wrote or removed them was killed */
+	uint32_t shares;   /* of room that it may use; 0: it has looked itself */
+	uint32_t began[3]; /* where its cursors stood */
+	bool has_orphans;  /* services of no revision: whoever wrote or removed them was killed */
 };
 
 /* The key as the versions map holds it: whole, or shortened with a hash of the whole. */
@@ -52,9 +55,13 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX]);
 /* Knows nothing of the kernel yet. */
 int stage_new(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
 	      struct stage **ret_stage);
-/* Reads which places hot revisions and versions use. */
+enum stage_reach {
+	STAGE_ALL,     /* reads which places hot revisions and versions use */
+	STAGE_ROOM,    /* versions, and what is noted as free; -EAGAIN where nothing is */
+	STAGE_MEMBERS, /* versions: for their endpoints and rings alone */
+};
 int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, struct diags *diags,
-	       struct stage **ret_stage);
+	       enum stage_reach reach, struct stage **ret_stage);
 /*
  * Versions, endpoints and rings that the plan names: find room. With known_only, versions that the
  * kernel does not have are left out.
@@ -64,6 +71,7 @@ int stage_members(struct stage *stage, bool known_only);
 int stage_full(const struct stage *stage, enum map_id id);
 /* A split of a hot revision: its places are taken, its table may serve again. */
 int stage_split_use(struct stage *stage, const struct sl_split *split);
+int stage_service_use(struct stage *stage, const struct sl_service *service);
 /* Split tables. */
 int stage_splits(struct stage *stage);
 /* VIPs that the kernel has. */
@@ -91,8 +99,19 @@ void rule_fill(const struct prefix *source, const struct sl_split *split, struct
 void service_key_fill(const struct plan_service *service, uint32_t revision,
 		      struct sl_service_key *ret_key);
 
-/* --- beside.c --- */
+/* --- room.c: what is free is noted in shares of so many tables, and members and rules --- */
+#define SHARE_TABLES 2u
+#define SHARE_PLACES 64u
+/* How much is noted as free; 0: nobody knows. */
+uint32_t room_shares(const struct kernel *kernel);
 /* From here on nothing is known of what is free: whoever dies now has told nobody anything. */
 void room_forget(struct kernel *kernel);
-/* What the stage, which has read everything and been written, knows to be free. */
-void room_note(const struct stage *stage);
+/* Places are taken from what is noted as free alone; -EAGAIN where nothing is. */
+int room_open(struct stage *stage);
+/* Tables of what the plan's services were in newer revisions: weights that come back find theirs.
+ */
+int room_offer(struct stage *stage);
+/* Did that suffice? */
+bool room_is_kept(const struct stage *stage);
+/* What is free after the stage, which has been written. */
+void room_note(struct stage *stage);

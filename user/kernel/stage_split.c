@@ -63,17 +63,23 @@ static int split_table(struct stage *stage, const struct plan_split *from, int64
 		       struct sl_split *split)
 {
 	uint32_t size = only < 0 ? kernel_slots(stage->kernel) : 1;
-	uint8_t *ordinals = talloc_zero_array(stage, uint8_t, size + SL_SLOTS_PER_GROUP);
-	int err = ordinals ? 0 : -ENOMEM;
+	size_t weights = from->count * sizeof(*from->weights);
+	uint8_t *ordinals;
+	int err;
 
+	split->slot_mask = size - 1;
+	/* Thousands of services share a few splits: equal weights have equal tables. */
+	if (!index_find(stage->table_index, from->weights, weights, &split->slot_base))
+		return 0;
+	ordinals = talloc_zero_array(stage, uint8_t, size + SL_SLOTS_PER_GROUP);
+	err = ordinals ? 0 : -ENOMEM;
 	if (!err && only >= 0)
 		ordinals[0] = only;
 	else if (!err)
 		err = slots_fill(from->weights, from->count, ordinals, size);
 	if (!err)
 		err = table_take(stage, ordinals, size, &split->slot_base);
-	split->slot_mask = size - 1;
-	return err;
+	return err ? err : index_put(stage->table_index, from->weights, weights, split->slot_base);
 }
 
 /*

@@ -300,11 +300,12 @@ static int strays_remove(struct stage *stage, uint32_t revision)
 
 /* Room for everything, in memory alone. */
 static int plan_stage(struct kernel *kernel, const struct plan *plan, struct diags *diags,
-		      struct stage **ret_stage, struct sl_service **ret_values)
+		      enum stage_reach reach, struct stage **ret_stage,
+		      struct sl_service **ret_values)
 {
 	_cleanup_talloc_ struct stage *stage = NULL;
 	struct sl_service *values;
-	int err = stage_open(NULL, kernel, plan, diags, &stage);
+	int err = stage_open(NULL, kernel, plan, diags, reach, &stage);
 
 	if (!err)
 		err = stage_members(stage, false);
@@ -317,6 +318,8 @@ static int plan_stage(struct kernel *kernel, const struct plan *plan, struct dia
 		err = service_stage(stage, &plan->services[i], &values[i]);
 	if (err || !values)
 		return err ? err : -ENOMEM;
+	if (reach == STAGE_ROOM && !room_is_kept(stage))
+		return -EAGAIN;
 	*ret_stage = TAKE_PTR(stage);
 	*ret_values = values;
 	return 0;
@@ -327,12 +330,17 @@ static int plan_stage_hard(struct kernel *kernel, const struct plan *plan, struc
 			   struct stage **ret_stage, struct sl_service **ret_values)
 {
 	_cleanup_talloc_ struct diags *first = diags_new(NULL);
-	int err = first ? plan_stage(kernel, plan, first, ret_stage, ret_values) : -ENOMEM;
+	int err = first ? plan_stage(kernel, plan, first, STAGE_ROOM, ret_stage, ret_values)
+			: -ENOMEM;
 
+	if (!err || err == -ENOMEM)
+		return err;
+	err = plan_stage(kernel, plan, first, STAGE_ALL, ret_stage, ret_values);
 	if (!err && (*ret_stage)->has_orphans) {
 		talloc_free(TAKE_PTR(*ret_stage));
 		err = orphans_remove(kernel);
-		return err ? err : plan_stage(kernel, plan, diags, ret_stage, ret_values);
+		return err ? err
+			   : plan_stage(kernel, plan, diags, STAGE_ALL, ret_stage, ret_values);
 	}
 	if (err != -ENOSPC)
 		return err;
@@ -341,7 +349,7 @@ static int plan_stage_hard(struct kernel *kernel, const struct plan *plan, struc
 		err = orphans_remove(kernel);
 	if (!err)
 		err = kernel_flows_sweep(kernel, KERNEL_TCP_IDLE_S);
-	return err ? err : plan_stage(kernel, plan, diags, ret_stage, ret_values);
+	return err ? err : plan_stage(kernel, plan, diags, STAGE_ALL, ret_stage, ret_values);
 }
 
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
@@ -391,7 +399,7 @@ int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 static int members_try(struct kernel *kernel, const struct plan *plan, struct diags *diags)
 {
 	_cleanup_talloc_ struct stage *stage = NULL;
-	int err = stage_open(NULL, kernel, plan, diags, &stage);
+	int err = stage_open(NULL, kernel, plan, diags, STAGE_MEMBERS, &stage);
 
 	if (!err)
 		err = stage_members(stage, true);
