@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "../base/cleanup.h"
+#include "../base/heap.h"
 #include "../input/input.h"
 #include "output.h"
 
@@ -88,6 +89,18 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 	return result_show(cli, &input, &result);
 }
 
+/* What trees and models take of it: for that the time goes that pages are entered one by one. */
+#define HEAP_TIMES 48
+
+static void texts_expect(const struct input_text *texts, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += texts[i].size;
+	heap_expect(HEAP_TIMES * size);
+}
+
 static int apply_run(struct cli *cli)
 {
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
@@ -102,6 +115,7 @@ static int apply_run(struct cli *cli)
 	err = input_read(scratch, paths, path_count, cli->diags, &texts, &count);
 	if (err)
 		return cli_failed(cli, err, errors, "cannot read the input");
+	texts_expect(texts, count);
 	return texts_apply(cli, scratch, texts, count);
 }
 

@@ -6,6 +6,32 @@
 #include "../base/nearest.h"
 #include "../base/cleanup.h"
 
+#define BLOCK_SIZE 65536u
+
+void *reader_alloc(struct reader *reader, size_t size)
+{
+	void *found;
+
+	size = (size + 15) & ~(size_t)15;
+	if (size > BLOCK_SIZE / 4) {
+		found = talloc_zero_size(reader->memory, size);
+		reader->is_failed |= !found;
+		return found;
+	}
+	if (size > reader->block_left) {
+		reader->block = talloc_zero_size(reader->memory, BLOCK_SIZE);
+		reader->block_left = reader->block ? BLOCK_SIZE : 0;
+	}
+	if (!reader->block) {
+		reader->is_failed = true;
+		return NULL;
+	}
+	found = reader->block;
+	reader->block += size;
+	reader->block_left -= size;
+	return found;
+}
+
 static const struct field *field_find(const struct schema *schema, const char *name)
 {
 	/* The first letter tells most of them apart without a call. */
@@ -176,11 +202,9 @@ void *schema_read(struct reader *reader, const struct schema *schema, const stru
 		return NULL;
 
 	size_t size = schema->size ? schema->size : sizeof(node);
-	void *object = talloc_zero_size(reader->memory, size);
-	if (!object) {
-		reader->is_failed = true;
+	void *object = reader_alloc(reader, size);
+	if (!object)
 		return NULL;
-	}
 	*(const struct node **)object = node;
 
 	for (const struct node *child = node->first; child; child = child->next) {

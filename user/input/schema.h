@@ -103,6 +103,8 @@ struct schema {
 
 struct reader {
 	void *memory;
+	char *block; /* of memory: what is read is small, and dies together */
+	size_t block_left;
 	struct diags *diags;
 	bool is_quiet;  /* inside a field that is refused or ignored as a whole: said once, at its
 			   top */
@@ -114,6 +116,9 @@ struct reader {
 	} unknown[UNKNOWN_MAX];
 	size_t unknown_count;
 };
+
+/* Zeroed; lives as long as the reader's memory. NULL sets is_failed. */
+void *reader_alloc(struct reader *reader, size_t size);
 
 /*
  * Reads a map by a schema. NULL when it is not a map; whether it was right is in

@@ -226,14 +226,12 @@ static bool list_read(struct reader *reader, const struct field *field, const st
 
 	struct field element;
 	size_t size = field->type == FIELD_INTS ? sizeof(int64_t) : sizeof(void *);
-	char *items = talloc_zero_size(reader->memory, size * (node->count + 1));
+	char *items = reader_alloc(reader, size * (node->count + 1));
 	size_t count = 0;
 
 	element_field(field, &element);
-	if (!items) {
-		reader->is_failed = true;
+	if (!items)
 		return false;
-	}
 	for (const struct node *child = node->first; child; child = child->next) {
 		struct opt_number number = {};
 		void *pointer = NULL;
@@ -255,14 +253,11 @@ static bool map_read(struct reader *reader, const struct field *field, const str
 	if (!is_value_of_type(reader, node, NODE_MAP, "a map"))
 		return false;
 
-	struct map_entry *entries =
-		talloc_zero_array(reader->memory, struct map_entry, node->count + 1);
+	struct map_entry *entries = reader_alloc(reader, sizeof(*entries) * (node->count + 1));
 	size_t count = 0;
 
-	if (!entries) {
-		reader->is_failed = true;
+	if (!entries)
 		return false;
-	}
 	for (const struct node *child = node->first; child; child = child->next) {
 		void *value = schema_read(reader, field->sub, child);
 
@@ -284,13 +279,11 @@ static bool labels_read(struct reader *reader, const struct node *node,
 	if (!is_value_of_type(reader, node, NODE_MAP, "a map of text to text"))
 		return false;
 
-	struct label *list = talloc_zero_array(reader->memory, struct label, node->count + 1);
+	struct label *list = reader_alloc(reader, sizeof(*list) * (node->count + 1));
 	size_t count = 0;
 
-	if (!list) {
-		reader->is_failed = true;
+	if (!list)
 		return false;
-	}
 	for (const struct node *child = node->first; child; child = child->next) {
 		const char *value = NULL;
 
