@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SHARES_MAX 255u /* a note has eight bits for them */
+#define SHARES_MAX 255u  /* a note has eight bits for them */
 #define OFFERS_MAX 2048u /* look-ups for tables that may serve again */
 
 struct share {
