@@ -18,7 +18,7 @@ __noinline int way_flag(__u64 tag, __u32 home, __u64 word, __u8 add)
 	struct hit hit = {};
 
 	for (int try = 0; try < FLOW_PUT_TRIES; try++) {
-		if (!flow_hit(tag, home, &hit) || (hit.word ^ word) >> WAY_VIP_AT)
+		if (!flow_hit(tag, home, &hit) || !way_is_same(hit.word, word))
 			return 0;
 		if (__sync_val_compare_and_swap(&hit.way->word, hit.word, hit.word | add) ==
 		    hit.word)

@@ -6,7 +6,7 @@
  * are written by whoever holds the state folder's lock (agent or CLI).
  */
 #pragma once
-#include "abi.h"
+#include "layout.h"
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -176,3 +176,12 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } sl_devices SEC(".maps");
+
+/* What other releases read the flows by; no door does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sl_layout);
+} sl_layout SEC(".maps");

@@ -89,40 +89,51 @@ WAY_INLINE __u64 way_tag(const volatile struct way_keys *keys, __u8 family, cons
 }
 
 /*
- * --- the word: endpoint + 1 in 22 bits, VIP 18, seen 16, flags 8; in both ways the same but the
- * flags. None is 0. ---
+ * --- the word: flags, and in both ways the same: endpoint + 1, VIP, seen. None is 0. What stands
+ * where is told to other releases by the pinned record (sl_layout), which is made of these lines.
+ * Flags are the lowest eight bits. ---
  */
 
 #define WAY_SEEN_AT 8
+#define WAY_SEEN_BITS 16
 #define WAY_VIP_AT 24
+#define WAY_VIP_BITS 18
 #define WAY_ENDPOINT_AT 42
-#define WAY_SEEN_MASK (0xffffull << WAY_SEEN_AT)
-#define WAY_VIP_MASK 0x3ffffu
+#define WAY_ENDPOINT_BITS 22
+
+#define WAY_MASK(field) ((1ull << WAY_##field##_BITS) - 1)
+#define WAY_GET(word, field) ((word) >> WAY_##field##_AT & WAY_MASK(field))
+#define WAY_PUT(value, field) (((__u64)(value)&WAY_MASK(field)) << WAY_##field##_AT)
 
 WAY_INLINE __u64 way_word(__u32 endpoint, __u32 vip, __u16 seen, __u8 flags)
 {
-	return (__u64)(endpoint + 1) << WAY_ENDPOINT_AT |
-	       (__u64)(vip & WAY_VIP_MASK) << WAY_VIP_AT | (__u64)seen << WAY_SEEN_AT | flags;
+	return WAY_PUT(endpoint + 1, ENDPOINT) | WAY_PUT(vip, VIP) | WAY_PUT(seen, SEEN) | flags;
 }
 
 WAY_INLINE __u32 way_endpoint(__u64 word)
 {
-	return (__u32)(word >> WAY_ENDPOINT_AT) - 1;
+	return (__u32)WAY_GET(word, ENDPOINT) - 1;
 }
 
 WAY_INLINE __u32 way_vip(__u64 word)
 {
-	return (__u32)(word >> WAY_VIP_AT) & WAY_VIP_MASK;
+	return WAY_GET(word, VIP);
+}
+
+/* The same endpoint and VIP: ways of one connection, or of two of the same client's. */
+WAY_INLINE int way_is_same(__u64 word, __u64 other)
+{
+	return !((word ^ other) & (WAY_PUT(~0ull, ENDPOINT) | WAY_PUT(~0ull, VIP)));
 }
 
 WAY_INLINE __u16 way_seen(__u64 word)
 {
-	return word >> WAY_SEEN_AT;
+	return WAY_GET(word, SEEN);
 }
 
 WAY_INLINE __u64 way_seen_set(__u64 word, __u16 seen)
 {
-	return (word & ~WAY_SEEN_MASK) | (__u64)seen << WAY_SEEN_AT;
+	return (word & ~WAY_PUT(~0ull, SEEN)) | WAY_PUT(seen, SEEN);
 }
 
 /*

@@ -17,7 +17,7 @@ declare -A may=(
 	[cli]="cli node input kernel store plan model base"
 	[agent]="agent node input kernel store plan model base"
 )
-pure="abi.h pick.h csum.h way.h settings.h"
+pure="abi.h pick.h csum.h way.h settings.h layout.h"
 breaches=0
 
 breach() {
@@ -52,7 +52,7 @@ for file in bpf/*; do
 		breach "$file: the kernel half includes nothing of the user half"
 	fi
 done
-for header in pick.h csum.h way.h settings.h; do
+for header in pick.h csum.h way.h settings.h layout.h; do
 	if grep '^#include' "bpf/$header" | grep -qvE '"(abi|way).h"'; then
 		breach "bpf/$header: a pure header includes abi.h and way.h alone"
 	fi

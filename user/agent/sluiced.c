@@ -49,7 +49,7 @@ int agent_locked(struct agent *agent, const char *what,
 {
 	const struct node_options options = {
 		.state_dir = agent->options->state_dir,
-		.pin_dir = agent->options->pin_dir,
+		.pin_dir = agent->kernel ? kernel_pins(agent->kernel) : agent->options->pin_dir,
 		.timeout_ms = 5000,
 	};
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
@@ -81,6 +81,46 @@ static int check_work(struct agent *agent, struct node *node, struct diags *diag
 		log_line(LOG_LEVEL_WARNING, "%d repairs (%llu since the start)", repairs,
 			 (unsigned long long)agent->repairs);
 	return node->kernel ? kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S) : 0;
+}
+
+/*
+ * Over the maps of another release: ours have just been filled. Not one flow moves to tables that
+ * lack what they should have.
+ */
+static int takeover_work(struct agent *agent, struct node *node, struct diags *diags)
+{
+	struct kernel_takeover takeover;
+	int err = 0;
+
+	if (node->active && !kernel_is_hot(agent->kernel, node->active))
+		err = -ENODATA;
+	if (err)
+		diag_add(
+			diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			"revision %u could not be written beside the maps of another release: what "
+			"ran goes on",
+			node->active);
+	if (!err)
+		err = kernel_takeover(agent->kernel, diags, &takeover);
+	if (!err)
+		log_line(LOG_LEVEL_NOTE,
+			 "took over from ABI %u: %u connections moved, %u could not be, %u "
+			 "interfaces, %llu ms",
+			 takeover.abi, takeover.moved, takeover.misfit, takeover.devices,
+			 (unsigned long long)takeover.ms);
+	return err;
+}
+
+static int start_work(struct agent *agent, struct node *node, struct diags *diags)
+{
+	int err;
+
+	if (!kernel_has_other(agent->kernel))
+		return check_work(agent, node, diags);
+	err = node_reconcile(node, true, diags);
+	if (err >= 0)
+		err = takeover_work(agent, node, diags);
+	return err < 0 ? err : kernel_flows_sweep(agent->kernel, KERNEL_TCP_IDLE_S);
 }
 
 static int seed_read(const char *path, char ret_hex[64])
@@ -154,7 +194,7 @@ static int agent_start(struct agent *agent, const struct options *options, struc
 
 static int agent_bring_up(struct agent *agent)
 {
-	int err = agent_locked(agent, "start", check_work);
+	int err = agent_locked(agent, "start", start_work);
 
 	if (!err)
 		err = devices_sync(agent, true);

@@ -25,26 +25,20 @@
 #define ATTACH_TCX_INGRESS 46
 #define ATTACH_TCX_EGRESS 47
 
-struct tc_hook {
-	const char *suffix, *program;
-	int tcx;
-	bool is_ingress;
-};
-
-static const struct tc_hook tc_hooks[] = {
+const struct tc_hook tc_hooks[TC_HOOKS] = {
 	{ "in", "prog_tc_in", ATTACH_TCX_INGRESS, true },
 	{ "out", "prog_tc_out", ATTACH_TCX_EGRESS, false },
 };
 
-static int link_path(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
-		     char path[static 320])
+int link_path(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
+	      char path[static 320])
 {
-	int length = snprintf(path, 320, "%s/links/%u_%s", kernel->pin_dir, ifindex, suffix);
+	int length = snprintf(path, 320, "%s/links/%u_%s", kernel->base_dir, ifindex, suffix);
 
 	return length < 320 ? 0 : -ENAMETOOLONG;
 }
 
-static int program_get(const struct kernel *kernel, const char *name)
+int program_get(const struct kernel *kernel, const char *name)
 {
 	char path[320];
 	int fd, err = path_join(path, sizeof(path), kernel->pin_dir, name);
@@ -59,7 +53,7 @@ static int program_get(const struct kernel *kernel, const char *name)
  * libbpf of Debian 12 knows tcx not by name, but the system call's arguments are the same as for
  * any link.
  */
-static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags)
+int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags, int relative)
 {
 	union bpf_attr attr = {};
 	int fd;
@@ -68,6 +62,8 @@ static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t 
 	attr.link_create.target_ifindex = ifindex;
 	attr.link_create.attach_type = attach_type;
 	attr.link_create.flags = flags;
+	/* In the place of tcx.relative_fd, which is younger than the headers may be. */
+	attr.link_create.target_btf_id = relative;
 	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 	return fd < 0 ? -errno : fd;
 }
@@ -76,7 +72,7 @@ static int link_create(int program, uint32_t ifindex, int attach_type, uint32_t 
  * A link whose interface has gone (or came back under the same number) is detached: its info names
  * no interface.
  */
-static bool link_is_alive(int link, uint32_t ifindex)
+bool link_is_alive(int link, uint32_t ifindex)
 {
 	struct bpf_link_info info = {};
 	uint32_t size = sizeof(info);
@@ -102,7 +98,7 @@ static int link_set(const struct kernel *kernel, uint32_t ifindex, const char *s
 	if (old >= 0)
 		unlink(path);
 
-	_cleanup_close_ int link = link_create(program, ifindex, attach_type, flags);
+	_cleanup_close_ int link = link_create(program, ifindex, attach_type, flags, 0);
 
 	if (link < 0)
 		return link;

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <time.h>
 
-#define CLSACT_PRIORITY 0x51 /* our filters' own, so that others' stay */
+/* Our filters' own, so that others' stay; and of those before and after them in a takeover. */
+#define CLSACT_PRIORITY 0x51
 #define CLSACT_HANDLE 1
 
 /* libbpf repeats to stderr what the kernel says to questions whose answer may well be no. */
@@ -31,20 +32,34 @@ static void cleanup_print_p(libbpf_print_fn_t *before)
 
 static const enum bpf_tc_attach_point points[] = { BPF_TC_INGRESS, BPF_TC_EGRESS };
 
+static int filter_set(uint32_t ifindex, bool is_ingress, int program, uint32_t priority)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
+			    .attach_point = points[!is_ingress]);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = priority,
+			    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
+
+	return bpf_tc_attach(&tc, &opts);
+}
+
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
 			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY,
-			    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
 	QUIETLY;
 	int err = bpf_tc_hook_create(&tc);
 
 	if (err && err != -EEXIST)
 		return err;
 	*ret_is_new = !err;
-	tc.attach_point = points[!is_ingress];
-	return bpf_tc_attach(&tc, &opts);
+	return filter_set(ifindex, is_ingress, program, CLSACT_PRIORITY);
+}
+
+int clsact_place(uint32_t ifindex, bool is_ingress, int program, int place)
+{
+	QUIETLY;
+
+	return filter_set(ifindex, is_ingress, program, CLSACT_PRIORITY + place);
 }
 
 static int filter_seen(const struct nlmsghdr *message, void *data)
@@ -98,11 +113,11 @@ static bool has_filters(uint32_t ifindex)
 	return clsact_count(ifindex, true) || clsact_count(ifindex, false);
 }
 
-static bool filter_remove(uint32_t ifindex, enum bpf_tc_attach_point point, uint32_t owner)
+static bool filter_remove(uint32_t ifindex, enum bpf_tc_attach_point point, uint32_t priority,
+			  uint32_t owner)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex, .attach_point = point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE,
-			    .priority = CLSACT_PRIORITY);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = priority);
 
 	if (bpf_tc_query(&tc, &opts) || !program_is_ours(opts.prog_id, owner))
 		return false;
@@ -117,7 +132,22 @@ void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc)
 	QUIETLY;
 
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
-		filter_remove(ifindex, points[i], owner);
+		for (int place = -1; place <= 1; place++)
+			filter_remove(ifindex, points[i], CLSACT_PRIORITY + place, owner);
 	if (is_our_qdisc && !has_filters(ifindex))
 		bpf_tc_hook_destroy(&tc);
+}
+
+void clsact_unplace(uint32_t ifindex, uint32_t owner, int place)
+{
+	QUIETLY;
+
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		filter_remove(ifindex, points[i], CLSACT_PRIORITY + place, owner);
+}
+
+void clsact_places_clear(uint32_t ifindex, uint32_t owner)
+{
+	clsact_unplace(ifindex, owner, -1);
+	clsact_unplace(ifindex, owner, 1);
 }

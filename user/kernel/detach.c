@@ -59,7 +59,7 @@ int pin_remove(const char *path)
 }
 
 /* Every pin of a folder goes; which they are does not matter, also those of another version. */
-static int pins_remove(const char *dir)
+int pins_remove(const char *dir)
 {
 	DIR *folder = opendir(dir);
 	struct dirent *entry;
@@ -116,19 +116,40 @@ static void interfaces_clear(const char *pin_dir)
 		if_freenameindex(links);
 }
 
+/* Those of a takeover that has not ended may be on interfaces too. */
+static void everywhere_clear(const char *pin_dir)
+{
+	static const char *const folders[] = { NEXT_DIR, COMMIT_DIR };
+	char path[320];
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (!path_join(path, sizeof(path), pin_dir, folders[i]) && !access(path, F_OK))
+			interfaces_clear(path);
+	if (!access(pin_dir, F_OK))
+		interfaces_clear(pin_dir);
+}
+
 static int links_remove(const char *pin_dir)
 {
+	static const char *const folders[] = { NEXT_DIR "/links", COMMIT_DIR "/links", "links" };
 	char path[320];
-	int err = path_join(path, sizeof(path), pin_dir, "links");
+	int err = 0;
 
-	return err ? err : pins_remove(path);
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		int one = path_join(path, sizeof(path), pin_dir, folders[i]);
+
+		if (!one)
+			one = pins_remove(path);
+		err = one ? one : err;
+	}
+	return err;
 }
 
 /*
  * Half of the maps is worse than none: taken for whole, tables of one revision would meet another's
  * services. Without its ABI the rest is what a start that never ended leaves behind.
  */
-static void maps_disown(const char *pin_dir)
+void maps_disown(const char *pin_dir)
 {
 	_cleanup_close_ int control = pin_open(pin_dir, MAP_CONTROL);
 	struct bpf_map_info info = {};
@@ -154,6 +175,8 @@ int pins_clear(const char *pin_dir)
 	char path[320];
 	int err = links_remove(pin_dir);
 
+	if (!err)
+		err = next_clear(pin_dir);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(programs) + MAP_COUNT; i++) {
 		const char *name = i < MAP_COUNT ? map_names[i] : programs[i - MAP_COUNT];
 
@@ -169,8 +192,7 @@ int kernel_detach_all(const char *pin_dir, struct diags *diags)
 	int err;
 
 	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
-	if (!access(pin_dir, F_OK))
-		interfaces_clear(pin_dir);
+	everywhere_clear(pin_dir);
 	/* The doors first: as long as one is there, so is all that it needs. */
 	links_remove(pin_dir);
 	maps_disown(pin_dir);

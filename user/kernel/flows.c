@@ -105,7 +105,7 @@ static uint64_t connection_tag(const struct kernel *kernel,
 
 	memcpy(source, connection->source.bytes, size);
 	memcpy(destination, connection->destination.bytes, size);
-	door_keys(control_of(kernel)->seed, &keys);
+	kernel_keys(kernel, &keys);
 	*ret_home = way_home(&keys, connection->source.family, source, port, connection->protocol);
 	return way_tag(&keys, connection->source.family, source, destination, port,
 		       htons(connection->destination_port), connection->protocol);

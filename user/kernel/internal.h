@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of this room share, and nobody else sees. */
 #pragma once
+#include "../../bpf/layout.h"
 #include "kernel.h"
 
 #include <bpf/libbpf.h>
@@ -29,6 +30,7 @@ enum map_id {
 	MAP_STATS,
 	MAP_VERDICTS,
 	MAP_DEVICES,
+	MAP_LAYOUT,
 	MAP_COUNT,
 };
 
@@ -40,7 +42,8 @@ struct map {
 };
 
 struct kernel {
-	char pin_dir[256];
+	char pin_dir[256];  /* of maps and programs */
+	char base_dir[256]; /* of links: the same, unless these maps are still beside others */
 	struct map map[MAP_COUNT];
 	struct version_index *version_index; /* filled by the first search */
 };
@@ -87,6 +90,77 @@ int map_walk(const struct map *map, int (*each)(void *context, void *key, void *
 	     void *context);
 
 int path_join(char *path, size_t size, const char *dir, const char *name);
+
+/* --- load.c --- */
+
+/* What a data plane is made of, or opened with. */
+struct plane {
+	const char *pin_dir;
+	const struct kernel_settings *settings;
+	const struct sl_layout *origin; /* of the maps whose flows it shall get; NULL: none */
+	uint32_t active;                /* the revision that those obey */
+	struct diags *diags;
+};
+
+/* Makes and pins maps, unless they are there, and pins programs over them. */
+int plane_load(const struct plane *plane, bool is_new, struct kernel **ret_kernel);
+
+/*
+ * The tc doors once more, in the order of tc_hooks: a hook has no program twice. Descriptors, which
+ * are the caller's.
+ */
+int doors_again(const struct kernel *kernel, int ret_programs[2]);
+
+/* --- layout.c: the record by which releases read each other's flows --- */
+
+/* What is pinned; where nothing is yet, what maps made with `made` get. */
+void layout_find(const struct plane *plane, const struct sl_control *made,
+		 struct sl_layout *ret_layout);
+int layout_write(const struct plane *plane, const struct sl_control *made);
+/* -ENOENT when there is none, or an empty one. */
+int layout_read(const char *pin_dir, struct sl_layout *ret_layout);
+/* Whether the same tuples and keys make the same tags, or the same buckets. */
+bool layout_has_our_tags(const struct sl_layout *layout);
+bool layout_has_our_homes(const struct sl_layout *layout);
+/* By which the doors of this kernel find a flow. */
+void kernel_keys(const struct kernel *kernel, struct way_keys *ret_keys);
+
+/* --- next.c: maps beside those of another release, until these are not needed any more --- */
+
+/* The folder inside of the pins' in which they are made, and its name from when they count. */
+#define NEXT_DIR "next"
+#define COMMIT_DIR "commit"
+/* Where a map's pin is: while those of COMMIT_DIR move to their places, in either. */
+int map_pin_path(const char *pin_dir, const char *name, char path[static 320]);
+/* From here on the maps beside count, and the others are gone, whoever dies in between. */
+int next_commit(const char *base_dir);
+/* Ends what somebody began with next_commit. */
+int next_finish(const char *base_dir);
+/* Removes maps beside which no door uses. */
+int next_clear(const char *base_dir);
+/* Whether doors may run that use them: somebody's takeover has begun. */
+bool next_is_live(const char *base_dir);
+/* Pins of maps that this release does not have. */
+void pins_retire(const char *base_dir);
+
+/* --- other.c: the flows of another release's maps --- */
+
+struct other;
+/* The maps pinned in `dir`. */
+int other_open(void *parent, struct kernel *kernel, const char *dir, struct diags *diags,
+	       struct other **ret_other);
+struct other_pass {
+	bool ours_counts; /* our doors have begun flows: of two words the younger is right */
+	bool is_last;     /* what has ended, too: before, its ports may begin anew any moment */
+};
+struct other_count {
+	uint32_t moved;  /* connections that were not there, */
+	uint32_t known;  /* that were, */
+	uint32_t misfit; /* and whose endpoint or place cannot be had */
+};
+int other_copy(struct other *other, struct other_pass pass, struct other_count *ret_count);
+/* Its devices, into this kernel's. */
+int other_devices(struct other *other);
 
 /*
  * Whether XDP frames can be sent out of the interface, and such of several buffers too (its
@@ -136,6 +210,10 @@ bool device_has_bare_peer(uint32_t ifindex);
 uint32_t map_id(int fd);
 /* Detaches when it is a link's. 0 or -errno. */
 int pin_remove(const char *path);
+/* Every pin of a folder, whoever's, and the folder. */
+int pins_remove(const char *dir);
+/* Takes the maps of a folder their ABI. */
+void maps_disown(const char *pin_dir);
 /* All that a start makes, and nothing else that may be in the folder. */
 int pins_clear(const char *pin_dir);
 /* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
@@ -143,10 +221,29 @@ bool program_is_ours(uint32_t id, uint32_t owner);
 /* How many filters, whoever's, stand at one side; -errno when that cannot be told. */
 int clsact_count(uint32_t ifindex, bool is_ingress);
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new);
+/* Once more, before (-1) or after (1) our filter; and off again, one or both. */
+int clsact_place(uint32_t ifindex, bool is_ingress, int program, int place);
+void clsact_unplace(uint32_t ifindex, uint32_t owner, int place);
+void clsact_places_clear(uint32_t ifindex, uint32_t owner);
 /* Our filters; and the qdisc, when we made it and nobody else has a filter there. */
 void clsact_remove(uint32_t ifindex, uint32_t owner, bool is_our_qdisc);
 /* Whether tc doors may be tcx links (6.6); tests say no. */
 bool kernel_may_have_tcx(void);
+
+/* --- attach.c --- */
+#define TC_HOOKS 2
+extern const struct tc_hook {
+	const char *suffix, *program; /* of the link's pin; the pinned program */
+	int tcx;
+	bool is_ingress;
+} tc_hooks[TC_HOOKS];
+int link_path(const struct kernel *kernel, uint32_t ifindex, const char *suffix,
+	      char path[static 320]);
+/* A pinned program's descriptor, or -errno. */
+int program_get(const struct kernel *kernel, const char *name);
+/* `relative`: the link that flags set it before or after; 0: none. A descriptor, or -errno. */
+int link_create(int program, uint32_t ifindex, int attach_type, uint32_t flags, int relative);
+bool link_is_alive(int link, uint32_t ifindex);
 
 /* --- share.c: XDP beside others', through libxdp's dispatcher --- */
 
@@ -158,6 +255,9 @@ int xdp_share(const struct kernel *kernel, uint32_t ifindex, int program, bool a
 	      uint32_t *ret_flags);
 /* Our programs behind the dispatcher go, but for program `keep` (0: none). */
 void xdp_unshare(uint32_t ifindex, uint32_t owner, uint32_t keep);
+/* What a loaded program was told; and the maps that are there: for a program over the same. */
+int settings_copy(int program, struct bpf_map *rodata);
+int maps_share(const struct kernel *kernel, struct bpf_object *object);
 /* libxdp speaks to stderr unless told not to. */
 void libxdp_hush(void);
 

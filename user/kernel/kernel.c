@@ -18,7 +18,7 @@
 const char *const map_names[MAP_COUNT] = {
 	"active",   "control", "revisions", "services", "rules",    "slots",   "members",
 	"versions", "rings",   "endpoints", "vips",     "known",    "flows",   "spilled",
-	"opens",    "exits",   "fragments", "stats",    "verdicts", "devices",
+	"opens",    "exits",   "fragments", "stats",    "verdicts", "devices", "layout",
 };
 
 int path_join(char *path, size_t size, const char *dir, const char *name)
@@ -72,7 +72,7 @@ static int map_open(const char *pin_dir, enum map_id id, struct map *map)
 	struct bpf_map_info info = {};
 	uint32_t info_size = sizeof(info);
 	char path[320];
-	int err = path_join(path, sizeof(path), pin_dir, map_names[id]);
+	int err = map_pin_path(pin_dir, map_names[id], path);
 
 	if (err)
 		return err;
@@ -178,6 +178,7 @@ static bool layout_fits(const struct kernel *kernel)
 		{ MAP_EXITS, 4, sizeof(struct sl_exit) },
 		{ MAP_STATS, 4, sizeof(struct sl_stats) },
 		{ MAP_VERDICTS, 4, sizeof(struct sl_counters) },
+		{ MAP_LAYOUT, 4, sizeof(struct sl_layout) },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -225,6 +226,7 @@ int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 	if (strlen(pin_dir) >= sizeof(kernel->pin_dir))
 		return -ENAMETOOLONG;
 	snprintf(kernel->pin_dir, sizeof(kernel->pin_dir), "%s", pin_dir);
+	snprintf(kernel->base_dir, sizeof(kernel->base_dir), "%s", pin_dir);
 	err = maps_open(kernel);
 	if (err)
 		return err;

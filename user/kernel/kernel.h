@@ -62,10 +62,31 @@ int kernel_map(struct kernel *kernel);
 int kernel_map_splits(struct kernel *kernel);
 /*
  * Opens them, or makes and pins them, mounting the BPF file system when it is not there. Loads and
- * pins the doors.
+ * pins the doors. Over maps of another ABI it makes new ones beside, which are to be filled with
+ * the revisions of the state folder (kernel_pins names their folder) and then take over.
  */
 int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
 		  struct kernel **ret_kernel);
+/* Whether kernel_takeover is to come: another release's doors have flows of their own. */
+bool kernel_has_other(const struct kernel *kernel);
+/* The folder of its maps: that which it was made in, until it has taken over. */
+const char *kernel_pins(const struct kernel *kernel);
+
+struct kernel_takeover {
+	uint32_t abi;           /* of the maps that were there */
+	uint32_t moved, misfit; /* connections taken along; and those that could not be */
+	uint32_t devices;
+	uint64_t ms; /* that all of it took */
+};
+/*
+ * Moves the other release's flows, puts these doors into every interface that has the other's,
+ * takes along what began meanwhile, and removes the other's maps. At every moment each interface
+ * looks into both tables, or needs one alone: no packet is lost. Whoever is killed in here leaves
+ * doors that go on; the next start, of this release or of the other, ends it. 0, or -errno with the
+ * reason in diags.
+ */
+int kernel_takeover(struct kernel *kernel, struct diags *diags,
+		    struct kernel_takeover *ret_takeover);
 void kernel_close(struct kernel *kernel);
 
 /* What the kernel was asked for, and how it goes without. */

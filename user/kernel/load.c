@@ -8,50 +8,9 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/magic.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <time.h>
-
-#define BPF_ROOT "/sys/fs/bpf"
-
-static int bpffs_mount(const char *pin_dir, struct diags *diags)
-{
-	struct statfs fs;
-
-	if (strncmp(pin_dir, BPF_ROOT, strlen(BPF_ROOT)) ||
-	    (!statfs(BPF_ROOT, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC))
-		return 0;
-	if (mount("bpf", BPF_ROOT, "bpf", 0, NULL)) {
-		int err = -errno;
-
-		diag_add(diags, DIAG_ERROR, BPF_ROOT, 0, 0, NULL,
-			 "no BPF file system, and it cannot be mounted: %s", strerror(-err));
-		return err;
-	}
-	return 0;
-}
-
-static int pin_dir_make(const char *pin_dir, struct diags *diags)
-{
-	char path[320];
-	int err = bpffs_mount(pin_dir, diags);
-
-	if (err)
-		return err;
-	if ((mkdir(pin_dir, 0700) && errno != EEXIST) ||
-	    path_join(path, sizeof(path), pin_dir, "links") ||
-	    (mkdir(path, 0700) && errno != EEXIST)) {
-		err = -errno;
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
-			 "cannot make the folder of pins: %s", strerror(-err));
-		return err;
-	}
-	return 0;
-}
 
 /* --- sizes --- */
 
@@ -228,14 +187,17 @@ static uint32_t object_entries(const struct bpf_object *object, const char *name
 	return bpf_map__max_entries(bpf_object__find_map_by_name(object, name));
 }
 
-static void settings_fill(const char *pin_dir, const struct bpf_object *object,
-			  const struct kernel_settings *settings, struct sl_settings *ret_settings)
+static void settings_fill(const struct plane *plane, const struct bpf_object *object,
+			  struct sl_settings *ret_settings)
 {
+	struct sl_layout layout;
 	struct sl_control made;
 
-	control_find(pin_dir, settings, &made);
-	door_settings(settings, &made, object_entries(object, "sl_flows"),
+	control_find(plane->pin_dir, plane->settings, &made);
+	door_settings(plane->settings, &made, object_entries(object, "sl_flows"),
 		      object_entries(object, "sl_known"), ret_settings);
+	layout_find(plane, &made, &layout);
+	layout_keys(&layout, &ret_settings->flow_keys);
 }
 
 static void cleanup_tc_p(struct sluice_tc **skeleton)
@@ -269,17 +231,17 @@ static int clock_read(int program, uint32_t *ret_offset)
 	return 0;
 }
 
-static int tc_load(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
-		   uint32_t *ret_clock)
+static int tc_load(const struct plane *plane, uint32_t *ret_clock)
 {
 	__attribute__((cleanup(cleanup_tc_p))) struct sluice_tc *skeleton = sluice_tc__open();
+	const char *pin_dir = plane->pin_dir;
 	int err;
 
 	if (!skeleton)
 		return -errno;
-	err = maps_prepare(skeleton->obj, pin_dir, settings, diags);
+	err = maps_prepare(skeleton->obj, pin_dir, plane->settings, plane->diags);
 	if (!err) {
-		settings_fill(pin_dir, skeleton->obj, settings,
+		settings_fill(plane, skeleton->obj,
 			      (struct sl_settings *)&skeleton->rodata->settings);
 		err = sluice_tc__load(skeleton);
 	}
@@ -290,35 +252,34 @@ static int tc_load(const char *pin_dir, const struct kernel_settings *settings, 
 	return err ? err : program_pin(pin_dir, "prog_tc_out", skeleton->progs.sl_tc_out);
 }
 
-static int xdp_load(const char *pin_dir, const struct kernel_settings *settings)
+static int xdp_load(const struct plane *plane)
 {
 	__attribute__((cleanup(cleanup_xdp_p))) struct sluice_xdp *skeleton = sluice_xdp__open();
 	int err;
 
 	if (!skeleton)
 		return -errno;
-	err = maps_prepare(skeleton->obj, pin_dir, settings, NULL);
+	err = maps_prepare(skeleton->obj, plane->pin_dir, plane->settings, NULL);
 	if (!err) {
-		settings_fill(pin_dir, skeleton->obj, settings,
+		settings_fill(plane, skeleton->obj,
 			      (struct sl_settings *)&skeleton->rodata->settings);
 		err = sluice_xdp__load(skeleton);
 	}
-	return err ? err : program_pin(pin_dir, "prog_xdp", skeleton->progs.sl_xdp);
+	return err ? err : program_pin(plane->pin_dir, "prog_xdp", skeleton->progs.sl_xdp);
 }
 
-static int doors_load(const char *pin_dir, const struct kernel_settings *settings,
-		      struct diags *diags, uint32_t *ret_clock)
+static int doors_load(const struct plane *plane, uint32_t *ret_clock)
 {
 	libbpf_print_fn_t before = libbpf_set_print(refusal_keep);
 	int err;
 
 	refusal_forget();
-	err = tc_load(pin_dir, settings, diags, ret_clock);
+	err = tc_load(plane, ret_clock);
 	if (!err)
-		err = xdp_load(pin_dir, settings);
+		err = xdp_load(plane);
 	libbpf_set_print(before);
 	if (err)
-		refusal_say(diags, err);
+		refusal_say(plane->diags, err);
 	return err;
 }
 
@@ -326,68 +287,12 @@ static int doors_load(const char *pin_dir, const struct kernel_settings *setting
  * New maps have no ABI yet: this gives it, last of all, so that a start that never ended is taken
  * for none.
  */
-static int control_make(const char *pin_dir, const struct kernel_settings *settings, uint32_t clock)
+static int control_make(const struct plane *plane, uint32_t clock)
 {
 	struct sl_control control;
 	uint32_t zero = 0;
 	char path[320];
-	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
-
-	if (err)
-		return err;
-
-	_cleanup_close_ int fd = bpf_obj_get(path);
-
-	control_fill(settings, &control);
-	control.tick_offset = clock;
-	return fd < 0 || bpf_map_update_elem(fd, &zero, &control, BPF_ANY) ? -errno : 0;
-}
-
-/* What may change while the maps stay. The seed may not: another would move every client. */
-static void control_update(struct kernel *kernel, const struct kernel_settings *settings,
-			   struct diags *diags)
-{
-	struct sl_control *control = control_of(kernel);
-
-	control->redirect = settings->redirect;
-	control->udp_idle_ns = settings->udp_idle_ms * 1000000ull;
-	if (memcmp(control->seed, settings->seed, sizeof(control->seed)))
-		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
-			 "the seed in the kernel is another than the state folder's: it stays, or "
-			 "every client would move");
-	if (control->slots != settings->slots)
-		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
-			 "slot tables stay at %u slots (%u were asked for): sluiced --detach first "
-			 "to change it",
-			 control->slots, settings->slots);
-}
-
-static int settings_check(const struct kernel_settings *settings, struct diags *diags)
-{
-	uint32_t slots = settings->slots;
-
-	if (slots >= SL_SLOTS_PER_GROUP && slots <= 65536 && !(slots & (slots - 1)) &&
-	    settings->flows && settings->services && settings->versions && settings->endpoints &&
-	    settings->endpoints <= SL_ENDPOINTS_MAX && settings->flows <= 1u << 28 &&
-	    settings->versions <= 1u << 20)
-		return 0;
-	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "sizes must be at least 1 (flows at most 268435456, endpoints 4194302, versions "
-		 "1048576), and slots a power of two from 8 to 65536; found %u",
-		 slots);
-	return -EINVAL;
-}
-
-/*
- * `abi` is the first word of `control`. It is 0 while the maps are made and while they are removed:
- * what whoever was killed then has left is not whole, and nobody's.
- */
-static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
-{
-	char path[320], value[256];
-	struct bpf_map_info info = {};
-	uint32_t size = sizeof(info), zero = 0;
-	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
+	int err = path_join(path, sizeof(path), plane->pin_dir, map_names[MAP_CONTROL]);
 
 	if (err)
 		return err;
@@ -396,71 +301,59 @@ static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
 
 	if (fd < 0)
 		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	if (info.value_size > sizeof(value))
-		return -EPROTO;
-	if (bpf_map_lookup_elem(fd, &zero, value))
-		return -errno;
-	memcpy(ret_abi, value, 4);
-	return 0;
+	control_fill(plane->settings, &control);
+	control.tick_offset = clock;
+	control.fallback = plane->active;
+	err = layout_write(plane, &control);
+	if (err)
+		return err;
+	return bpf_map_update_elem(fd, &zero, &control, BPF_ANY) ? -errno : 0;
 }
 
-/* The links' folder goes with what is in it. */
-static int leftovers_clear(const char *pin_dir, struct diags *diags)
+/* Of maps that were made before there was such a record. */
+static int layout_mend(const struct plane *plane)
 {
-	int err = pins_clear(pin_dir);
+	struct sl_control control;
 
-	if (err)
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
-			 "cannot remove what a start or a detach that never ended has left: %s",
-			 strerror(-err));
-	return err ? err : pin_dir_make(pin_dir, diags);
+	control_find(plane->pin_dir, plane->settings, &control);
+	return layout_write(plane, &control);
 }
 
-int kernel_create(const char *pin_dir, const struct kernel_settings *settings, struct diags *diags,
-		  struct kernel **ret_kernel)
+int plane_load(const struct plane *plane, bool is_new, struct kernel **ret_kernel)
 {
-	struct kernel *kernel;
-	uint32_t abi = 0, clock = 0;
-	bool is_new;
-	int err = settings_check(settings, diags);
+	uint32_t clock = 0;
+	int err = doors_load(plane, &clock);
 
-	pin_dir = pin_dir ? pin_dir : SL_PIN_DIR;
-	if (!err)
-		err = pin_dir_make(pin_dir, diags);
 	if (err)
 		return err;
-	err = abi_pinned(pin_dir, &abi);
-	is_new = err == -ENOENT || (!err && !abi);
-	if (err && !is_new && err != -EPROTO) {
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
-			 "cannot read the maps pinned there: %s", strerror(-err));
-		return err;
-	}
-	if (!is_new && abi != SL_ABI) {
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
-			 "holds maps of ABI %u, this program speaks %u: use the sluiced that made "
-			 "them, or sluiced --detach first",
-			 abi, SL_ABI);
-		return -EPROTO;
-	}
-	err = is_new ? leftovers_clear(pin_dir, diags) : 0;
+	err = is_new ? control_make(plane, clock) : layout_mend(plane);
 	if (!err)
-		err = doors_load(pin_dir, settings, diags, &clock);
+		err = kernel_open(plane->pin_dir, ret_kernel);
 	if (err)
-		return err;
-	if (is_new)
-		err = control_make(pin_dir, settings, clock);
-	if (!err)
-		err = kernel_open(pin_dir, &kernel);
-	if (err) {
-		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+		diag_add(plane->diags, DIAG_ERROR, plane->pin_dir, 0, 0, NULL,
 			 "cannot open the maps just made: %s", strerror(-err));
+	return err;
+}
+
+int doors_again(const struct kernel *kernel, int ret_programs[2])
+{
+	__attribute__((cleanup(cleanup_tc_p))) struct sluice_tc *skeleton = sluice_tc__open();
+	_cleanup_close_ int loaded = program_get(kernel, "prog_tc_in");
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	if (loaded < 0)
+		return loaded;
+	bpf_program__set_autoload(skeleton->progs.sl_clock, false);
+	err = settings_copy(loaded, skeleton->maps.rodata);
+	if (!err)
+		err = maps_share(kernel, skeleton->obj);
+	if (!err)
+		err = sluice_tc__load(skeleton);
+	if (err)
 		return err;
-	}
-	control_update(kernel, settings, diags);
-	exits_begin(kernel, settings->route_cache);
-	*ret_kernel = kernel;
-	return 0;
+	ret_programs[0] = fcntl(bpf_program__fd(skeleton->progs.sl_tc_in), F_DUPFD_CLOEXEC, 0);
+	ret_programs[1] = fcntl(bpf_program__fd(skeleton->progs.sl_tc_out), F_DUPFD_CLOEXEC, 0);
+	return ret_programs[0] < 0 || ret_programs[1] < 0 ? -errno : 0;
 }

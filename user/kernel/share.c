@@ -86,7 +86,7 @@ static int rodata_of(int program, struct bpf_map_info *ret_info)
 	return -ENOENT;
 }
 
-static int settings_copy(int program, struct bpf_map *rodata)
+int settings_copy(int program, struct bpf_map *rodata)
 {
 	_cleanup_talloc_ void *value = NULL;
 	struct bpf_map_info info = { 0 };
@@ -107,7 +107,7 @@ static int settings_copy(int program, struct bpf_map *rodata)
 	return bpf_map__set_initial_value(rodata, value, size);
 }
 
-static int maps_share(const struct kernel *kernel, struct bpf_object *object)
+int maps_share(const struct kernel *kernel, struct bpf_object *object)
 {
 	for (int i = 0; i < MAP_COUNT; i++) {
 		struct bpf_map *map;

@@ -19,7 +19,7 @@ static const char *kernel_trouble(int err)
 {
 	if (err == -EPROTO)
 		return "was made by another release (another ABI): run that release's sluice, or "
-		       "`sluice detach --all` and start anew";
+		       "start this release's sluiced, which takes it over";
 	if (err == -EPERM || err == -EACCES)
 		return "may not be used: it needs root, or CAP_BPF and CAP_NET_ADMIN";
 	return strerror(-err);
