@@ -164,6 +164,15 @@ $(B)/tests/net/%: tests/net/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
 
+# A release whose maps are laid out otherwise: the same sources, but for the lines that tests/other/layout.sed changes.
+OTHER := $(B)/other
+OTHER_SRC := $(wildcard bpf/*.[ch] user/*/*.[ch])
+$(OTHER)/src/copied: tests/other/layout.sed tests/other/copy.sh $(OTHER_SRC)
+	$(call say,COPY,$(@D))
+	$(Q)tests/other/copy.sh $(@D)
+$(OTHER)/sluiced $(OTHER)/sluice &: $(OTHER)/src/copied
+	$(Q)$(MAKE) --no-print-directory -C $(OTHER)/src -f $(abspath Makefile) B=$(abspath $(OTHER)) all
+
 # What tests/crash/*.sh uses: one stops a command at a system call, one keeps tables and puts them back.
 CRASH_TOOLS := $(patsubst tests/crash/%.c,$(B)/tests/crash/%,$(wildcard tests/crash/*.c))
 
@@ -172,7 +181,8 @@ $(B)/tests/crash/%: tests/crash/%.c $(B)/libsluice.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libsluice.a $(LIBS)
 
-.PHONY: unit-tests native-tests prog-tests net-tools crash-tools
+.PHONY: unit-tests native-tests prog-tests net-tools crash-tools other
+other: $(OTHER)/sluiced $(OTHER)/sluice
 unit-tests: $(UNIT_TESTS)
 native-tests: $(NATIVE_TESTS)
 prog-tests: $(PROG_TESTS)
@@ -189,7 +199,7 @@ check:
 check-static:
 	$(Q)scripts/deps.sh check
 	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" CHECK_LEVELS="static coverage" check-root
-check-root: all unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
+check-root: all other unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
 	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh $(CHECK_LEVELS)
 unit: unit-tests
@@ -224,7 +234,7 @@ coverage:
 	$(Q)BUILD=$(abspath $(B)) tests/run.sh coverage
 coverage-build:
 	$(Q)$(MAKE) --no-print-directory CC=$(CLANG) B=$(B)/cov CFLAGS="$(COVERAGE_FLAGS)" SAN= WARN=-w \
-		UNIT_LIB=$(B)/cov/libsluice.a all unit-tests prog-tests net-tools crash-tools
+		UNIT_LIB=$(B)/cov/libsluice.a all other unit-tests prog-tests net-tools crash-tools
 
 # The same tests on stock kernels: make check-vm, make check-vm KERNEL=6.1. vm-test/run.sh --help has the settings.
 $(B)/vm-test/verify: vm-test/verify.c
@@ -235,7 +245,7 @@ $(B)/vm-test/verify: vm-test/verify.c
 check-vm:
 	$(Q)scripts/deps.sh vm
 	$(Q)$(MAKE) --no-print-directory check-vm-built
-check-vm-built: all prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
+check-vm-built: all other prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
 	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
 
 # The pure rooms' tests and the rows of the native data plane on a big-endian machine (qemu's user mode).

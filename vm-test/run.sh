@@ -32,11 +32,12 @@ work_disk() { # FILE
 	local tree
 
 	tree=$(mktemp -d)
-	mkdir -p "$tree"/build/{tests,san,vm-test} "$tree/vm-test"
+	mkdir -p "$tree"/build/{tests,san,other,vm-test} "$tree/vm-test"
 	cp -a "$root"/{tests,scripts,deploy,bpf} "$tree/"
 	cp -a "$build"/{sluice,sluiced} "$build"/*.bpf.o "$tree/build/"
 	cp -a "$build"/tests/{prog,net} "$tree/build/tests/"
 	cp -a "$build"/san/{sluice,sluiced} "$tree/build/san/"
+	cp -a "$build"/other/{sluice,sluiced} "$tree/build/other/"
 	cp -a "$build/vm-test/verify" "$tree/build/vm-test/"
 	cp "$here"/{guest.sh,test_refused.sh} "$tree/vm-test/"
 	cat >"$tree/vm-test/settings" <<-END

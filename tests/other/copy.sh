@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Copies the sources into a folder, and changes them by layout.sed. Usage: tests/other/copy.sh FOLDER
+set -euo pipefail
+case ${1-} in -h | --help | '') sed -n '3s/^# //p' "$0" && exit ;; esac
+here=$(cd "$(dirname "$0")" && pwd)
+
+rm -rf "$1"
+mkdir -p "$1"
+to=$(cd "$1" && pwd)
+mkdir "$to/scripts"
+cp -a "$here/../../bpf" "$here/../../user" "$to"
+cp -a "$here/../../scripts/style.exceptions" "$to/scripts"
+cd "$to/bpf"
+while IFS= read -r line; do
+	[ "${line:0:1}" = s ] || continue
+	cat abi.h way.h layout.h >before
+	sed -i "$line" abi.h way.h layout.h
+	if cat abi.h way.h layout.h | cmp -s before -; then
+		echo "tests/other/layout.sed: changes nothing: $line" >&2
+		exit 1
+	fi
+done <"$here/layout.sed"
+rm before
+touch ../copied
