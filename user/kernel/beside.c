@@ -92,6 +92,10 @@ static int services_replace(struct beside *beside)
 		if (index_find(beside->by_key, &key, sizeof(key), &at))
 			return -EAGAIN;
 		err = service_stage(beside->stage, &plan->services[i], &beside->values[at]);
+		if (!err)
+			err = map_reach(beside->kernel, MAP_RULES,
+					beside->values[at].rule_base * sizeof(struct sl_rule),
+					beside->values[at].rule_count * sizeof(struct sl_rule));
 		if (err)
 			return err;
 	}
@@ -115,6 +119,8 @@ static int beside_stage(struct beside *beside)
 		err = stage_splits(stage);
 	if (!err)
 		err = services_replace(beside);
+	if (!err)
+		err = stage_reach_splits(stage);
 	return !err && (!room_is_kept(stage) || stage->new_vip_count) ? -EAGAIN : err;
 }
 

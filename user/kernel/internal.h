@@ -39,6 +39,7 @@ struct map {
 	uint32_t entries, key_size, value_size;
 	void *data; /* mapped, when the map can be; NULL else */
 	size_t size;
+	bool is_reserved; /* `data` is room alone, but for what map_reach has mapped */
 };
 
 struct kernel {
@@ -88,6 +89,9 @@ void addr_from_words(const uint32_t words[4], struct addr *ret_addr);
  */
 int map_walk(const struct map *map, int (*each)(void *context, void *key, void *value),
 	     void *context);
+
+/* Bytes of a map that may be merely reserved. 0 or -errno. */
+int map_reach(const struct kernel *kernel, enum map_id id, uint64_t at, uint64_t size);
 
 int path_join(char *path, size_t size, const char *dir, const char *name);
 

@@ -95,15 +95,48 @@ static int map_open(const char *pin_dir, enum map_id id, struct map *map)
 /* The kernel enters every page of it at once, which for the large ones takes milliseconds. */
 static int map_mmap(struct map *map)
 {
+	int flags = MAP_SHARED | (map->is_reserved ? MAP_FIXED : 0);
+	void *data;
+
+	if (!map->size || (map->data && !map->is_reserved))
+		return 0;
+	data = mmap(map->data, map->size, PROT_READ | PROT_WRITE, flags, map->fd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	map->data = data;
+	map->is_reserved = false;
+	return 0;
+}
+
+/* So whoever needs a few of its pages has them entered alone. */
+static int map_reserve(struct map *map)
+{
 	void *data;
 
 	if (!map->size || map->data)
 		return 0;
-	data = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+	data = mmap(NULL, map->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (data == MAP_FAILED)
 		return -errno;
 	map->data = data;
+	map->is_reserved = true;
 	return 0;
+}
+
+int map_reach(const struct kernel *kernel, enum map_id id, uint64_t at, uint64_t size)
+{
+	const struct map *map = &kernel->map[id];
+	uint64_t page = sysconf(_SC_PAGESIZE), from = at / page * page;
+	uint64_t to = (at + size + page - 1) / page * page;
+
+	if (!map->is_reserved || !size)
+		return 0;
+	if (to > map->size || to < from)
+		return -ERANGE;
+	return mmap((char *)map->data + from, to - from, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, map->fd, from) == MAP_FAILED
+		       ? -errno
+		       : 0;
 }
 
 int kernel_map(struct kernel *kernel)
@@ -128,10 +161,13 @@ static int maps_mmap(struct kernel *kernel, const enum map_id *ids, size_t count
 
 int kernel_map_splits(struct kernel *kernel)
 {
-	static const enum map_id needed[] = { MAP_RULES, MAP_SLOTS, MAP_MEMBERS, MAP_VIPS,
-					      MAP_KNOWN };
+	static const enum map_id needed[] = { MAP_VIPS, MAP_KNOWN };
+	static const enum map_id reached[] = { MAP_RULES, MAP_SLOTS, MAP_MEMBERS };
+	int err = maps_mmap(kernel, needed, ARRAY_SIZE(needed));
 
-	return maps_mmap(kernel, needed, ARRAY_SIZE(needed));
+	for (size_t i = 0; !err && i < ARRAY_SIZE(reached); i++)
+		err = map_reserve(&kernel->map[reached[i]]);
+	return err;
 }
 
 void kernel_close(struct kernel *kernel)

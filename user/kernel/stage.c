@@ -28,10 +28,14 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 int stage_service_use(struct stage *stage, const struct sl_service *service)
 {
 	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
+	uint32_t count = service->rule_count < SL_RULES_MAX ? service->rule_count : SL_RULES_MAX;
 	int err = stage_split_use(stage, &service->otherwise);
 
 	arena_mark(&stage->rules, service->rule_base, service->rule_count);
-	for (uint32_t i = 0; !err && i < service->rule_count && i < SL_RULES_MAX; i++)
+	if (!err)
+		err = map_reach(stage->kernel, MAP_RULES, service->rule_base * sizeof(*rules),
+				count * sizeof(*rules));
+	for (uint32_t i = 0; !err && i < count; i++)
 		if ((uint64_t)service->rule_base + i < stage->kernel->map[MAP_RULES].entries)
 			err = stage_split_use(stage, &rules[service->rule_base + i].split);
 	return err;

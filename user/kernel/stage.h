@@ -74,6 +74,8 @@ int stage_split_use(struct stage *stage, const struct sl_split *split);
 int stage_service_use(struct stage *stage, const struct sl_service *service);
 /* Split tables. */
 int stage_splits(struct stage *stage);
+/* Where they will be written is mapped. */
+int stage_reach_splits(struct stage *stage);
 /* VIPs that the kernel has. */
 int stage_index_vips(struct stage *stage);
 /* The index of a service's VIP, port and protocol; finds room for it. */

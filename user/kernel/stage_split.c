@@ -25,6 +25,7 @@ int stage_split_use(struct stage *stage, const struct sl_split *split)
 {
 	const struct map *map = &stage->kernel->map[MAP_SLOTS];
 	uint32_t groups = split->slot_mask / SL_SLOTS_PER_GROUP + 1;
+	int err;
 
 	if (split->flags & SL_SPLIT_NONE || split->slot_base > map->entries ||
 	    groups > map->entries - split->slot_base)
@@ -32,6 +33,10 @@ int stage_split_use(struct stage *stage, const struct sl_split *split)
 	arena_mark(&stage->members, split->member_base, split->member_count);
 	if (split->slot_base < stage->slots.size && stage->slots.used[split->slot_base])
 		return 0;
+	err = map_reach(stage->kernel, MAP_SLOTS, (uint64_t)split->slot_base * SL_SLOTS_PER_GROUP,
+			(uint64_t)groups * SL_SLOTS_PER_GROUP);
+	if (err)
+		return err;
 	arena_mark(&stage->slots, split->slot_base, groups);
 	return table_add(stage,
 			 (uint8_t *)map->data + (size_t)split->slot_base * SL_SLOTS_PER_GROUP,
@@ -127,6 +132,27 @@ int stage_splits(struct stage *stage)
 			return err;
 	}
 	return 0;
+}
+
+int stage_reach_splits(struct stage *stage)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < stage->table_count; i++) {
+		const struct stage_table *table = &stage->tables[i];
+
+		if (table->is_new)
+			err = map_reach(stage->kernel, MAP_SLOTS,
+					(uint64_t)table->base * SL_SLOTS_PER_GROUP, table->size);
+	}
+	for (size_t i = 0; !err && i < stage->plan->split_count; i++) {
+		const struct sl_split *split = &stage->splits[i];
+
+		if (stage->members_of[i])
+			err = map_reach(stage->kernel, MAP_MEMBERS, split->member_base * 4ull,
+					split->member_count * 4ull);
+	}
+	return err;
 }
 
 int stage_write_splits(struct stage *stage)

@@ -262,32 +262,31 @@ int node_load_inventory(struct node *node, struct diags *diags)
 	return err;
 }
 
-int body_load(struct node *node, void *parent, struct diags *diags,
-	      struct store_revision *ret_revision)
+int body_load(struct node *node, struct diags *diags, struct store_revision *ret_revision)
 {
 	int err;
 
 	*ret_revision = (struct store_revision){ .number = node->active, .body = node->body };
 	if (node->body)
 		return 0;
-	err = node_revision(node, parent, node->active, diags, ret_revision);
+	/* The file's text stays where it was read to. */
+	err = node_revision(node, node, node->active, diags, ret_revision);
 	if (!err)
-		node->body = talloc_strdup(node, ret_revision->body);
-	return !err && !node->body ? -ENOMEM : err;
+		node->body = ret_revision->body;
+	return err;
 }
 
 int node_load(struct node *node, struct diags *diags)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct store_revision revision;
-	int err = scratch ? 0 : -ENOMEM;
+	int err = 0;
 
 	/* A part of it is not it. */
 	if (node->part.size)
 		node->model = NULL;
 	node->part.size = 0;
-	if (!err && !node->model && node->active)
-		err = body_load(node, scratch, diags, &revision);
+	if (!node->model && node->active)
+		err = body_load(node, diags, &revision);
 	if (!err && !node->model && node->active)
 		err = revision_parse(node, &revision, diags, &node->model);
 	else if (!err && !node->model)

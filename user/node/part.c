@@ -112,15 +112,13 @@ static int part_parse(struct node *node)
 
 int node_load_part(struct node *node, const char *name, struct diags *diags)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct store_revision revision;
-	int err = scratch ? 0 : -ENOMEM;
+	int err;
 
 	if (!node->is_lazy || node->model || !node->active || !node->kernel ||
 	    !kernel_has_room_beside(node->kernel, node->active))
 		return -EAGAIN;
-	if (!err)
-		err = body_load(node, scratch, diags, &revision);
+	err = body_load(node, diags, &revision);
 	if (!err)
 		err = endpoints_find(node, diags);
 	if (err)

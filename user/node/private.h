@@ -34,8 +34,7 @@ int text_parse(void *parent, const struct store_revision *revision, const char *
 int part_export(struct node *node, void *parent, const struct model *model, char **ret_body);
 
 /* The active revision's text, read when nobody has yet. */
-int body_load(struct node *node, void *parent, struct diags *diags,
-	      struct store_revision *ret_revision);
+int body_load(struct node *node, struct diags *diags, struct store_revision *ret_revision);
 /* Who serves, as the disk has it, not yet parsed. */
 int endpoints_find(struct node *node, struct diags *diags);
 
