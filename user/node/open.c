@@ -81,19 +81,13 @@ int revision_parse(void *parent, const struct store_revision *revision, struct d
 	return 0;
 }
 
-int node_take(struct node *node, const struct store_revision *revision, uint32_t previous)
+void node_take(struct node *node, const struct store_revision *revision, uint32_t previous)
 {
-	char *body = revision->body ? talloc_strdup(node, revision->body) : NULL;
-	char *members = talloc_strdup(node, revision->members);
-
-	if ((revision->body && !body) || !members)
-		return -ENOMEM;
 	node->active = revision->number;
 	node->previous = previous == revision->number ? 0 : previous;
-	node->body = body;
-	node->members = members;
+	node->body = revision->body;
+	node->members = revision->members;
 	memcpy(node->digest, revision->digest, sizeof(node->digest));
-	return 0;
 }
 
 /* In order of trust. Numbers may repeat; 0 is none. */
@@ -187,10 +181,9 @@ static void disk_follow(struct node *node, uint32_t disk, struct diags *diags)
 
 static int active_find(struct node *node, enum node_mode mode, struct diags *diags)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct store_revision revision;
 	uint32_t disk = 0, previous = 0;
-	int err = scratch ? store_active(node->store, &disk, &previous) : -ENOMEM;
+	int err = store_active(node->store, &disk, &previous);
 	struct candidates candidates = { .count = 3 };
 
 	if (err == -EBADMSG)
@@ -205,13 +198,13 @@ static int active_find(struct node *node, enum node_mode mode, struct diags *dia
 	candidates.list[1] = disk;
 	candidates.list[2] = previous;
 	if (err == -EBADMSG && !candidates.list[0])
-		err = newest_load(node, scratch, diags, &revision);
+		err = newest_load(node, node, diags, &revision);
 	else
-		err = active_choose(node, scratch, &candidates, diags, &revision);
+		err = active_choose(node, node, &candidates, diags, &revision);
 	if (err == -ENOENT)
 		return 0;
 	if (!err)
-		err = node_take(node, &revision, revision.number == disk ? previous : disk);
+		node_take(node, &revision, revision.number == disk ? previous : disk);
 	if (!err && mode == NODE_WRITE)
 		disk_follow(node, disk, diags);
 	return err;

@@ -4,10 +4,10 @@
 #include "node.h"
 
 /*
- * A revision from the disk as the node's active one (its texts move below the node), not yet
+ * A revision from the disk, whose texts are below the node, as the node's active one; not yet
  * parsed.
  */
-int node_take(struct node *node, const struct store_revision *revision, uint32_t previous);
+void node_take(struct node *node, const struct store_revision *revision, uint32_t previous);
 
 /*
  * The model in a revision's body. Findings of old input are not repeated: only that it cannot

@@ -136,13 +136,10 @@ static int rollback_to(struct node *node, const struct store_revision *revision,
 int node_rollback(struct node *node, uint32_t number, const struct node_change *change,
 		  struct diags *diags, void *parent, struct node_result *ret_result)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	uint32_t target = number ? number : node->previous;
 	struct store_revision revision;
 	int err;
 
-	if (!scratch)
-		return -ENOMEM;
 	if (!target) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "there is nothing to go back to: no revision was active before this one");
@@ -151,6 +148,6 @@ int node_rollback(struct node *node, uint32_t number, const struct node_change *
 	if (target == node->active)
 		diag_add(diags, DIAG_NOTE, NULL, 0, 0, NULL, "revision %u is active already",
 			 target);
-	err = node_revision(node, scratch, target, diags, &revision);
+	err = node_revision(node, node, target, diags, &revision);
 	return err ? err : rollback_to(node, &revision, change, diags, parent, ret_result);
 }
