@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Maps that are full, seen by who has to do something about it: the size that the refusal names is
- * taken, and after as few rounds as the map doubles, what was refused fits. And a configuration
+ * Maps that are full, seen by who has to do something about it: with the size that the refusal
+ * names, what was refused fits. And a configuration
  * that does not fit leaves no trace, in the kernel or on disk.
  */
 #include "tables.h"
@@ -92,8 +92,6 @@ static const struct room {
 	{ "'slots'", plan_slots },
 };
 
-#define ROUNDS_MAX 12
-
 static uint32_t *setting_of(struct kernel_settings *settings, const char *option)
 {
 	if (!strncmp(option, "--services ", 11))
@@ -141,12 +139,16 @@ static void room_follow(struct bench *bench, const struct room *room)
 	bool is_named = false; /* what comes with it may need room before */
 	int err = room_write(bench, room);
 
-	for (int round = 0; err == -ENOSPC; round++) {
+	while (err == -ENOSPC) {
+		char *said = talloc_strdup(NULL, bench->diags->list[bench->diags->count - 1].text);
+
 		is_named |= bench_said(bench, room->map);
-		if (round == ROUNDS_MAX)
-			fail_msg("%s: does not fit after %d rounds of advice", room->map, round);
 		advice_follow(bench);
 		err = room_write(bench, room);
+		*strchr(said, ':') = 0;
+		if (err == -ENOSPC && bench_said(bench, said))
+			fail_msg("%s again, with the size that it named", said);
+		talloc_free(said);
 	}
 	if (err)
 		diags_print(bench->diags, stderr, false);

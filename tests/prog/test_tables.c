@@ -144,7 +144,7 @@ static const struct room {
 	{ "services", "--services 201", plan_services, 0 },
 	{ "versions", "--versions 128", plan_versions, 0 },
 	{ "endpoints", "--endpoints 256", plan_endpoints, 0 },
-	{ "rings", "--versions 512", plan_rings, 0 },
+	{ "rings", "--versions 8192", plan_rings, 0 },
 	{ "rules", "--services 8192", plan_rules, 4 },
 	{ "members", "--services 8192", plan_members, 0 },
 	{ "slots", "--services 32768", plan_slots, 0 },

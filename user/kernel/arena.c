@@ -36,6 +36,7 @@ int arena_init(void *parent, struct arena *arena, uint32_t size, uint32_t cursor
 	arena->size = size;
 	arena->cursor = cursor < size ? cursor : 0;
 	arena->wrapped = false;
+	arena->taken = 0;
 	return 0;
 }
 
@@ -83,6 +84,7 @@ int arena_take(struct arena *arena, uint32_t count, uint32_t *ret_base)
 		arena->wrapped = true;
 	}
 	memset(arena->used + base, 1, count);
+	arena->taken += count;
 	arena->cursor = base + count < arena->size ? base + count : 0;
 	arena->wrapped |= !arena->cursor;
 	*ret_base = base;

@@ -73,8 +73,9 @@ bool revision_is_read(const struct kernel *kernel, uint32_t revision);
 /* How many slots a table of this kernel's has: what the maps were made with. */
 uint32_t kernel_slots(const struct kernel *kernel);
 
-/* The option of sluiced, and its value, that makes a map twice as large as it is. */
-const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t *ret_value);
+/* The option of sluiced, and its value, by which a map has room for so many entries. */
+const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t entries,
+		       uint64_t *ret_value);
 
 /* Waits until no packet that was under way at the call is any longer. 0 or -errno. */
 int kernel_grace(void);
@@ -286,6 +287,7 @@ struct arena {
 	uint8_t *used; /* one byte a place */
 	uint32_t size;
 	uint32_t cursor;
+	uint32_t taken; /* by arena_take */
 	bool wrapped; /* a place may be handed out that was free only since a moment ago: wait for a
 			 grace period */
 };

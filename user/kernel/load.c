@@ -67,31 +67,35 @@ static uint32_t map_entries(const struct kernel_settings *settings, enum map_id 
 	}
 }
 
-/* The other way round: the option, and its value, that makes a map twice as large. */
-const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t *ret_value)
+/* The other way round. */
+const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t entries,
+		       uint64_t *ret_value)
 {
-	uint64_t wanted = 2ull * kernel->map[id].entries;
+	uint64_t groups = kernel_slots(kernel) / SL_SLOTS_PER_GROUP, least = entries;
+	const char *option = "--services";
 
 	switch (id) {
 	case MAP_RULES:
-		*ret_value = wanted / 4;
-		return "--services";
+		least = entries / 4 + 1;
+		break;
 	case MAP_SLOTS:
-		*ret_value = wanted / (kernel_slots(kernel) / SL_SLOTS_PER_GROUP) * 32;
-		return "--services";
+		least = entries * 32 / (groups ? groups : 1) + 1;
+		break;
 	case MAP_MEMBERS:
-		*ret_value = wanted / 16;
-		return "--services";
+		least = entries / 16 + 1;
+		break;
 	case MAP_VIPS:
-		*ret_value = wanted / 2;
-		return "--services";
+		least = entries / 2 + 1;
+		break;
 	case MAP_RINGS:
-		*ret_value = wanted / 256;
-		return "--versions";
+		least = entries / 256 + 1;
+		option = "--versions";
+		break;
 	default:
-		*ret_value = wanted;
-		return id == MAP_VERSIONS ? "--versions" : "--endpoints";
+		option = id == MAP_VERSIONS ? "--versions" : "--endpoints";
 	}
+	*ret_value = power_of_two(least < 1u << 31 ? least : 1u << 31);
+	return option;
 }
 
 /* A map that is pinned already keeps its size: the flows in it are worth more than a larger table.

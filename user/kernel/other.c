@@ -222,7 +222,8 @@ const uint8_t *record_at(const struct table *table, uint32_t index)
 static int place_full(struct other *other, enum map_id id)
 {
 	uint64_t value;
-	const char *option = map_option(other->kernel, id, &value);
+	const char *option =
+		map_option(other->kernel, id, 2ull * other->kernel->map[id].entries, &value);
 
 	diag_add(other->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 		 "the map \"%s\" has no room for what live connections name: start with %s %llu",

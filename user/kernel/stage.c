@@ -163,17 +163,6 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 
 /* --- versions, endpoints, rings --- */
 
-int stage_full(const struct stage *stage, enum map_id id)
-{
-	uint64_t value;
-	const char *option = map_option(stage->kernel, id, &value);
-
-	diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
-		 "the map '%s' is full (%u): sluice detach, then start sluiced with %s %llu",
-		 map_names[id], stage->kernel->map[id].entries, option, (unsigned long long)value);
-	return -ENOSPC;
-}
-
 static int version_take(struct stage *stage, size_t at, bool known_only)
 {
 	const struct sl_version *versions = MAPPED(stage->kernel, MAP_VERSIONS, struct sl_version);

@@ -67,7 +67,7 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
  * kernel does not have are left out.
  */
 int stage_members(struct stage *stage, bool known_only);
-/* -ENOSPC, and the option that helps. */
+/* -ENOSPC, and the option that helps: how much the plan needs is counted. (need.c) */
 int stage_full(const struct stage *stage, enum map_id id);
 /* A split of a hot revision: its places are taken, its table may serve again. */
 int stage_split_use(struct stage *stage, const struct sl_split *split);
