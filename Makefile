@@ -245,7 +245,7 @@ $(B)/vm-test/verify: vm-test/verify.c
 check-vm:
 	$(Q)scripts/deps.sh vm
 	$(Q)$(MAKE) --no-print-directory check-vm-built
-check-vm-built: all other prog-tests net-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
+check-vm-built: all other prog-tests net-tools crash-tools $(B)/san/sluice $(B)/san/sluiced $(B)/vm-test/verify
 	$(Q)BUILD=$(abspath $(B)) vm-test/run.sh $(ARGS) $(KERNEL)
 
 # The pure rooms' tests and the rows of the native data plane on a big-endian machine (qemu's user mode).

@@ -20,7 +20,7 @@ group_packages() {
 	check) group_packages build
 		group_packages demo
 		echo libcmocka-dev libclang-rt-dev clang-format clang-tidy cppcheck shellcheck python3 iperf3 nftables \
-			conntrack tcpdump socat iputils-ping wrk netbase git ;;
+			conntrack tcpdump socat iputils-ping wrk netbase xdp-tools git ;;
 	vm) group_packages check
 		echo qemu-system-x86 e2fsprogs cpio kmod xz-utils gpgv curl ;;
 	be) group_packages build

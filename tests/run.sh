@@ -11,12 +11,14 @@
 #   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
 #   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1).
+# ONLY names tests (shell patterns, "net/test_live.sh prog/*"); all of the levels otherwise.
 # TEST_SECONDS is what one test may take before it has failed (3600).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build}
 logs=${LOGS:-$(mktemp -d)}
+read -ra only <<<"${ONLY-*}"
 mkdir -p "$logs"
 limit=${TEST_SECONDS:-3600}
 passed=0 failed=0 skipped=0
@@ -70,6 +72,16 @@ take() { # NAME LOG CODE
 	[ "$skips" = 0 ] || said="$said, $skips skipped"
 }
 
+is_wanted() { # NAME
+	local pattern
+
+	for pattern in "${only[@]}"; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $1 != $pattern ]] || return 0
+	done
+	return 1
+}
+
 run() { # LEVEL TEST
 	local name began code=0 log
 
@@ -110,9 +122,10 @@ for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }
 	while read -r test; do
-		run "$level" "$test"
+		! is_wanted "$level/$(basename "$test")" || run "$level" "$test"
 	done <<<"$tests"
 done
+[ "$((passed + failed + skipped))" -gt 0 ] || { echo "tests/run.sh: no test is named \"${ONLY-}\"" >&2 && exit 1; }
 report
 [ "${V:-0}" = 0 ] || cat "$logs"/*.log
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -10,7 +10,7 @@ root=$(cd "$here/.." && pwd)
 build=${BUILD:-$root/build}
 cache=${VM_CACHE:-$build/vm-test}
 packages="bpftool conntrack curl ethtool iperf3 iproute2 iputils-ping jq kmod libxdp1 mawk mount netbase nftables
-	nginx-light procps python3 socat tcpdump wrk xz-utils"
+	nginx-light procps python3 socat tcpdump wrk xdp-tools xz-utils"
 
 usage() {
 	cat <<-END

@@ -10,6 +10,7 @@ build=${BUILD:-$root/build}
 export VM_CACHE=${VM_CACHE:-$build/vm-test}
 outs=${VM_OUT:-$VM_CACHE/out}
 levels=${LEVELS:-prog net}
+only=${ONLY-*}
 times=${SLUICE_TIMES:-}
 may_refuse="5.10"
 record=''
@@ -21,6 +22,7 @@ usage() {
 		  KERNEL        $(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs) (all)
 		  --record      write the programs' verified instructions down in insns.txt
 		  LEVELS        levels of tests/run.sh to run inside ("$levels")
+		  ONLY          tests of them, as patterns: "net/test_live.sh prog/*" (all)
 		  SLUICE_TIMES  what time limits in the tests are multiplied with (10 without KVM)
 		  VM_CACHE      where packages and disks are kept (build/vm-test); VM_OUT: what guests said (out there)
 		  VM_ACCEL, VM_MEMORY, VM_MIRROR...: see fetch.sh --help and boot.sh --help
@@ -35,14 +37,14 @@ work_disk() { # FILE
 	mkdir -p "$tree"/build/{tests,san,other,vm-test} "$tree/vm-test"
 	cp -a "$root"/{tests,scripts,deploy,bpf} "$tree/"
 	cp -a "$build"/{sluice,sluiced} "$build"/*.bpf.o "$tree/build/"
-	cp -a "$build"/tests/{prog,net} "$tree/build/tests/"
+	cp -a "$build"/tests/{prog,net,crash} "$tree/build/tests/"
 	cp -a "$build"/san/{sluice,sluiced} "$tree/build/san/"
 	cp -a "$build"/other/{sluice,sluiced} "$tree/build/other/"
 	cp -a "$build/vm-test/verify" "$tree/build/vm-test/"
 	cp "$here"/{guest.sh,test_refused.sh} "$tree/vm-test/"
 	cat >"$tree/vm-test/settings" <<-END
 		levels="$levels"
-		export TEST_SECONDS=1500
+		export TEST_SECONDS=1500 ONLY="$only"
 		export SLUICE_TIMES=${times:-\$([ "\$accel" = kvm ] && echo 1 || echo 10)}
 	END
 	rm -f "$1"

@@ -63,7 +63,7 @@ static bool has_shared_device(const struct agent *agent)
 	if (!memory || kernel_devices(memory, agent->kernel, &devices, &count))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (strchr(devices[i].xdp_mode, '*'))
+		if (!strcmp(devices[i].xdp_place, "dispatcher"))
 			return true;
 	return false;
 }
@@ -263,7 +263,8 @@ static const unsigned bpf_commands[] = {
  * dispatcher, which is made anew for it.
  */
 static const unsigned bpf_commands_sharing[] = {
-	BPF_PROG_LOAD, BPF_MAP_CREATE, BPF_MAP_FREEZE, BPF_BTF_LOAD, BPF_RAW_TRACEPOINT_OPEN,
+	BPF_PROG_LOAD, BPF_MAP_CREATE,          BPF_MAP_FREEZE,
+	BPF_BTF_LOAD,  BPF_RAW_TRACEPOINT_OPEN, BPF_PROG_BIND_MAP,
 };
 
 static const unsigned socket_families[] = { AF_UNIX, AF_NETLINK };

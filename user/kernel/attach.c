@@ -248,6 +248,15 @@ static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 	return err;
 }
 
+/* A link asks for no more than the agent keeps: what is not permitted is the dispatcher. */
+static const char *xdp_advice(enum kernel_door door, int err)
+{
+	if (err == -EPERM)
+		return "; another's XDP program is there, and what it takes to stand beside it was "
+		       "given up when no interface needed it: start sluiced again";
+	return door == KERNEL_DOOR_XDP ? "; --door tc works without" : "; using tc alone";
+}
+
 static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 		      enum kernel_door door, struct diags *diags, uint32_t *flags)
 {
@@ -269,8 +278,7 @@ static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 		return 0;
 	}
 	diag_add(diags, door == KERNEL_DOOR_XDP ? DIAG_ERROR : DIAG_WARNING, name, 0, 0, NULL,
-		 "cannot attach XDP: %s%s", strerror(-err),
-		 door == KERNEL_DOOR_XDP ? "; --door tc works without" : "; using tc alone");
+		 "cannot attach XDP: %s%s", strerror(-err), xdp_advice(door, err));
 	return door == KERNEL_DOOR_XDP ? err : 0;
 }
 

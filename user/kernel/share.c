@@ -206,8 +206,9 @@ static int dispatcher_mode(uint32_t ifindex, bool allow_generic, enum xdp_attach
 	struct xdp_multiprog *multi = xdp_multiprog__get_from_ifindex(ifindex);
 	bool is_legacy;
 
+	/* Who stands there is told to CAP_SYS_ADMIN alone. */
 	if (libxdp_get_error(multi))
-		return -EBUSY;
+		return libxdp_get_error(multi) == -EPERM ? -EPERM : -EBUSY;
 	is_legacy = xdp_multiprog__is_legacy(multi);
 	*ret_mode = xdp_multiprog__attach_mode(multi);
 	xdp_multiprog__close(multi);
