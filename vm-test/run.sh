@@ -95,7 +95,7 @@ is_excused() { [[ " $may_refuse " == *" $1 "* ]]; }
 judge() { # KERNEL OUT CODE
 	local why='' sums good bad skipped
 
-	sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$2/tests" 2>/dev/null | tail -n 1)
+	sums=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$2/tests" 2>/dev/null | tail -n 1 || true)
 	read -r good _ bad _ skipped _ <<<"${sums:-- - - - - -}"
 	[ "$3" = 0 ] || why="the guest did not end: $2/console"
 	[ -n "$why" ] || [ "$(word "$2" code)" = 0 ] || why="tests failed: $2/tests"
