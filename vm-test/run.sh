@@ -9,7 +9,7 @@ root=$(cd "$here/.." && pwd)
 build=${BUILD:-$root/build}
 export VM_CACHE=${VM_CACHE:-$build/vm-test}
 outs=${VM_OUT:-$VM_CACHE/out}
-levels=${LEVELS:-prog net}
+levels=${LEVELS-prog net}
 only=${ONLY-*}
 times=${SLUICE_TIMES:-}
 may_refuse="5.10"
@@ -21,7 +21,7 @@ usage() {
 		Usage: vm-test/run.sh [--record] [KERNEL...]
 		  KERNEL        $(awk '/^[0-9]/ { print $1 }' "$here/kernels.txt" | uniq | xargs) (all)
 		  --record      write the programs' verified instructions down in insns.txt
-		  LEVELS        levels of tests/run.sh to run inside ("$levels")
+		  LEVELS        levels of tests/run.sh to run inside ("$levels"); none, and the programs are only verified
 		  ONLY          tests of them, as patterns: "net/test_live.sh prog/*" (all)
 		  SLUICE_TIMES  what time limits in the tests are multiplied with (10 without KVM)
 		  VM_CACHE      where packages and disks are kept (build/vm-test); VM_OUT: what guests said (out there)
