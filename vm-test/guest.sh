@@ -18,12 +18,14 @@ hostname guest
 ip link set lo up
 ulimit -n 65536
 echo "sluice-vm: up $(uname -r)"
-while sleep 30; do
-	echo "sluice-vm: alive"
-done &
-
 out=/run/out
 mkdir -p "$out/logs"
+# With the last row of the test that runs: one that is slow shows where.
+while sleep 30; do
+	echo "sluice-vm: alive: $(find "$out/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2- |
+		xargs -r tail -n 1)"
+done &
+
 uname -r >"$out/release"
 accel=$(sed -n 's/.*sluice.accel=\([a-z]*\).*/\1/p' /proc/cmdline)
 export accel

@@ -106,7 +106,7 @@ judge() { # KERNEL OUT CODE
 	fi
 	[ -n "$why" ] || why=$(insns_check "$1" "$2" | head -n 1)
 	[ -z "$why" ] || failed=1
-	[ -n "$why" ] || why=$(sed -n 's/.*\(lacks .*\)/\1/p' "$2/said" 2>/dev/null | head -n 1)
+	[ -n "$why" ] || why=$(sed -n 's/.*\(lacks .*\)/\1/p' "$2/said" 2>/dev/null | head -n 1 || true)
 	[ -n "$why" ] || why=$(skips "$2/tests")
 	printf '%-6s %-24s %6s %7s %7s %7s %9s %9s %9s  %s\n' "$1" "$(word "$2" release)" "$(word "$2" boot)" \
 		"${good%,}" "${bad%,}" "${skipped%,}" "$(insns_of "$2" sl_tc_in)" "$(insns_of "$2" sl_tc_out)" \
