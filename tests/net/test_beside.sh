@@ -123,6 +123,9 @@ filter_add() { # DEVICE ingress|egress
 	in_ns node tc filter add dev "$1" "$2" prio 7 bpf da pinned "$there/$1_$2_program"
 }
 
+# The qdisc stays: our doors are there too on a kernel without tcx.
+filter_remove() { in_ns node tc filter del dev "$1" "$2" prio 7; } # DEVICE ingress|egress
+
 filters_up() { filter_add n_c1 ingress && filter_add n_c1 egress; }
 
 filter_count() { "$tools/counter" --read "/sys/fs/bpf/$W-beside/$1_$2_packets"; }
@@ -136,6 +139,8 @@ filters_count() { # COMMAND...: to and from the client
 		at_least "packets out" 300 $(($(filter_count n_c1 egress) - out))
 }
 
+program_began() { [ -e "$tmp/tcx.$1.ready" ] || grep -q 'no tcx' "$tmp/tcx.$1"; }
+
 programs_start() { # in|out
 	local place
 
@@ -146,7 +151,7 @@ programs_start() { # in|out
 		programs="$programs $!"
 	done
 	for place in first last; do
-		wait_for "a program of tcx" test -e "$tmp/tcx.$place.ready" && continue
+		wait_for "a program of tcx" program_began "$place" && [ -e "$tmp/tcx.$place.ready" ] && continue
 		cat "$tmp/tcx.$place"
 		! grep -q 'no tcx' "$tmp/tcx.$place" || return 77
 		return 1
@@ -313,7 +318,7 @@ peer_yields_to_filter() {
 	filter_add n_s1 egress || { echo "the kernel has no filters of BPF (cls_bpf)" && return 77; }
 	agent_looks is_walked || code=1
 	at_least "packets of the filter" 800 "$(filter_count n_s1 egress)" || code=1
-	in_ns node tc qdisc del dev n_s1 clsact
+	filter_remove n_s1 egress
 	[ "$code" = 0 ] && agent_looks is_skipped
 }
 
@@ -348,7 +353,7 @@ for door in tc xdp; do
 	row "filters of tc count what is not ours" filters_count direct 100
 	row "programs of tcx before and behind ours count what is not ours, in" programs_count in direct 100
 	row "programs of tcx before and behind ours count what is not ours, out" programs_count out direct 100
-	in_ns node tc qdisc del dev n_c1 clsact
+	filter_remove n_c1 ingress && filter_remove n_c1 egress || die "filters of tc go"
 	row "the service goes on when they have gone" serves 300
 	filters_up || die "filters of tc"
 	row "filters of tc that came later count what is not ours" filters_count direct 100

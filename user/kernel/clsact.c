@@ -62,9 +62,12 @@ int clsact_place(uint32_t ifindex, bool is_ingress, int program, int place)
 	return filter_set(ifindex, is_ingress, program, CLSACT_PRIORITY + place);
 }
 
+/* Each kind and priority is told once more by itself, with no filter's handle. */
 static int filter_seen(const struct nlmsghdr *message, void *data)
 {
-	++*(uint32_t *)data;
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
+
+	*(uint32_t *)data += tc->tcm_handle != 0;
 	return MNL_CB_OK;
 }
 
