@@ -166,7 +166,8 @@ __noinline int way_move(__u32 home, __u32 at, __u16 now)
 		return PUT_FULL;
 	}
 	late = *(volatile __u64 *)&way->word;
-	if (late != word)
+	/* Of a SYN that gave the tag to another endpoint meanwhile, more than flags. */
+	if (late != word && __sync_val_compare_and_swap(&copy->word, word, late) != word)
 		__sync_fetch_and_or(&copy->word, (__u8)late);
 	__sync_lock_test_and_set(&way->tag, SL_WAY_EMPTY);
 	return put;

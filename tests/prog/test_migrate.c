@@ -6,6 +6,9 @@
  */
 #include "tables.h"
 
+#include "user/input/input.h"
+#include "user/node/node.h"
+
 #include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -60,6 +63,13 @@ static void layout_tags(void *value, uint64_t with)
 static void layout_endpoints(void *value, uint64_t at)
 {
 	((struct sl_layout *)value)->endpoints.addr = at;
+}
+
+/* More ways than numbers of 32 bits can tell the bytes of. */
+static void layout_ways(void *value, uint64_t ways)
+{
+	((struct sl_layout *)value)->ways = ways;
+	((struct sl_layout *)value)->way_size = ways == SL_WAYS ? sizeof(struct sl_way) : 0xfff8;
 }
 
 /* The data plane of before is another release's from here on. */
@@ -273,6 +283,11 @@ static void a_damaged_record_changes_nothing(void **state)
 	assert_false(next_is_there(bench));
 	bench_shut(bench);
 	map_change(bench, MAP_LAYOUT, layout_endpoints, 0);
+	map_change(bench, MAP_LAYOUT, layout_ways, 0xffff);
+	next_create(bench);
+	assert_int_equal(take_over(bench, &takeover), -EPROTO);
+	bench_shut(bench);
+	map_change(bench, MAP_LAYOUT, layout_ways, SL_WAYS);
 	taken_over(bench, sent);
 }
 
@@ -295,12 +310,10 @@ static void what_has_no_room_names_the_option(void **state)
 	taken_over(bench, sent);
 }
 
-/* Between the rename that commits and the last pin's: readers find them all, a start ends it. */
-static void a_commit_that_was_killed_is_ended(void **state)
+/* Between the rename that commits and the last pin's. */
+static void commit_kill(struct bench *bench)
 {
-	struct bench *bench = *state;
 	char from[128], to[128];
-	struct kernel *opened;
 
 	write_flip(bench, plan_pair(bench->diags, 1, 1), 1);
 	release_change(bench);
@@ -315,6 +328,16 @@ static void a_commit_that_was_killed_is_ended(void **state)
 		snprintf(to, sizeof(to), "%s/%s", bench->pins, map_names[i]);
 		assert_int_equal(rename(from, to), 0);
 	}
+}
+
+/* Readers find them all, a start ends it. */
+static void a_commit_that_was_killed_is_ended(void **state)
+{
+	struct bench *bench = *state;
+	struct kernel *opened;
+	char to[128];
+
+	commit_kill(bench);
 	assert_int_equal(kernel_open(bench->pins, &opened), 0);
 	assert_int_equal(kernel_obeyed(opened), 2);
 	kernel_close(opened);
@@ -323,6 +346,20 @@ static void a_commit_that_was_killed_is_ended(void **state)
 	assert_int_equal(kernel_obeyed(bench->kernel), 2);
 	snprintf(to, sizeof(to), "%s/%s", bench->pins, COMMIT_DIR);
 	assert_int_not_equal(access(to, F_OK), 0);
+}
+
+/* And so was a detach after it, when the first maps had gone. */
+static void what_is_left_of_a_commit_is_nobodys(void **state)
+{
+	struct bench *bench = *state;
+	char path[128];
+
+	commit_kill(bench);
+	maps_disown(bench->pins);
+	snprintf(path, sizeof(path), "%s/%s/%s", bench->pins, COMMIT_DIR, map_names[MAP_SERVICES]);
+	assert_int_equal(unlink(path), 0);
+	bench_create(bench);
+	assert_int_equal(kernel_obeyed(bench->kernel), 0);
 }
 
 /* Maps beside that no door ever used are in nobody's way. */
@@ -343,6 +380,75 @@ static void what_never_began_is_cleared(void **state)
 	assert_false(kernel_has_other(bench->kernel));
 	assert_false(next_is_there(bench));
 	connections_hold(bench, sent);
+}
+
+/* --- the state folder's word, and what is flipped while a release starts --- */
+
+static void vip_apply(const struct bench *bench, const char *dir, int vip)
+{
+	static const struct node_change change = { .author = "ann", .command = "apply" };
+	const struct node_options options = { .state_dir = dir, .pin_dir = bench->pins };
+	_cleanup_talloc_ char *text = talloc_asprintf(
+		NULL,
+		"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+		"metadata: {name: s, namespace: default}\nspec:\n  hosts: [s.example]\n"
+		"  addresses: [10.96.0.%d]\n"
+		"  ports: [{number: 80, name: tcp, protocol: TCP}]\n  resolution: STATIC\n"
+		"  endpoints: [{address: 10.1.0.10}]\n",
+		vip);
+	struct input_text input = { .name = "test.yaml", .data = text, .size = strlen(text) };
+	struct input_result read;
+	struct node_result result;
+	struct node *node;
+
+	assert_int_equal(node_open(NULL, &options, NODE_WRITE, bench->diags, &node), 0);
+	assert_int_equal(
+		input_apply(node, &input, 1, INPUT_REPLACE, NULL, NULL, bench->diags, &read), 0);
+	assert_int_equal(
+		node_commit(node, read.model, read.inventory, &change, bench->diags, node, &result),
+		0);
+	talloc_free(node);
+}
+
+/* As the agent does it before it takes over. */
+static void beside_fill(const struct bench *bench, const char *dir, uint32_t wanted)
+{
+	const struct node_options options = { .state_dir = dir,
+					      .pin_dir = kernel_pins(bench->kernel),
+					      .beside = kernel_has_other(bench->kernel) };
+	struct node *node;
+
+	assert_int_equal(node_open(NULL, &options, NODE_WRITE, bench->diags, &node), 0);
+	assert_int_equal(node->active, wanted);
+	assert_true(node_reconcile(node, true, bench->diags) >= 0);
+	talloc_free(node);
+	assert_int_equal(kernel_active(bench->kernel), wanted);
+	assert_int_equal(kernel_obeyed(bench->kernel), wanted);
+}
+
+static void what_is_flipped_meanwhile_holds(void **state)
+{
+	struct bench *bench = *state;
+	char dir[] = "/tmp/sluice-migrate-XXXXXX", command[64];
+	struct kernel_takeover takeover;
+
+	assert_non_null(mkdtemp(dir));
+	for (int vip = 1; vip <= 2; vip++)
+		vip_apply(bench, dir, vip);
+	release_change(bench);
+	next_create(bench);
+	/* By hand, or by the other release's CLI, which had waited for the lock. */
+	*MAPPED(bench->kernel, MAP_ACTIVE, uint32_t) = 1;
+	beside_fill(bench, dir, 1);
+	assert_true(kernel_is_hot(bench->kernel, 2));
+	/* To what only the other's maps have. */
+	revision_place(bench->kernel, 2)->number = 0;
+	*MAPPED(bench->kernel, MAP_ACTIVE, uint32_t) = 2;
+	beside_fill(bench, dir, 2);
+	assert_int_equal(kernel_takeover(bench->kernel, bench->diags, &takeover), 0);
+	assert_int_equal(kernel_obeyed(bench->kernel), 2);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
 }
 
 /* --- doors --- */
@@ -438,6 +544,69 @@ static void filters_are_taken_over(void **state)
 	doors_follow(*state);
 }
 
+static int somebodys_program(void)
+{
+	const struct bpf_insn next[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "somebodys", "GPL", next, ARRAY_SIZE(next),
+			     NULL);
+}
+
+/* Whoever numbered a filter as ours are in a takeover. */
+static void others_filters_stay(void **state)
+{
+	struct bench *bench = *state;
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = if_nametoindex("d0"),
+		    .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, theirs, .handle = 1, .priority = 0x52);
+	LIBBPF_OPTS(bpf_tc_opts, now, .handle = 1, .priority = 0x52);
+	_cleanup_close_ int program = somebodys_program();
+	struct kernel_takeover takeover;
+	struct kernel_device device;
+
+	may_have_tcx = false;
+	assert_int_equal(
+		kernel_attach(bench->kernel, hook.ifindex, KERNEL_DOOR_XDP, bench->diags, &device),
+		0);
+	theirs.prog_fd = program;
+	assert_int_equal(bpf_tc_attach(&hook, &theirs), 0);
+	release_change(bench);
+	next_create(bench);
+	assert_int_equal(take_over(bench, &takeover), -EBUSY);
+	assert_false(next_is_there(bench));
+	assert_int_equal(bpf_tc_query(&hook, &now), 0);
+	assert_int_equal(now.prog_id, theirs.prog_id);
+	bench_shut(bench);
+	now.prog_id = now.flags = 0;
+	assert_int_equal(bpf_tc_detach(&hook, &now), 0);
+	next_create(bench);
+	assert_int_equal(take_over(bench, &takeover), 0);
+	doors_are_ours(bench);
+}
+
+/* Somebody took the qdisc away, and our filters with it. */
+static void a_device_without_doors_stops_nobody(void **state)
+{
+	struct bench *bench = *state;
+	uint32_t ifindex = if_nametoindex("d0");
+	struct kernel_takeover takeover;
+	struct kernel_device device;
+
+	may_have_tcx = false;
+	assert_int_equal(
+		kernel_attach(bench->kernel, ifindex, KERNEL_DOOR_XDP, bench->diags, &device), 0);
+	release_change(bench);
+	assert_int_equal(system("tc qdisc del dev d0 clsact"), 0);
+	next_create(bench);
+	assert_int_equal(take_over(bench, &takeover), 0);
+	assert_int_equal(
+		kernel_attach(bench->kernel, ifindex, KERNEL_DOOR_XDP, bench->diags, &device), 0);
+	doors_are_ours(bench);
+}
+
 /* The release before starts again instead of the one that was killed on its way. */
 static void doors_go_back(struct bench *bench)
 {
@@ -499,9 +668,13 @@ int main(void)
 		TEST(a_damaged_record_changes_nothing),
 		TEST(what_has_no_room_names_the_option),
 		TEST(a_commit_that_was_killed_is_ended),
+		TEST(what_is_left_of_a_commit_is_nobodys),
 		TEST(what_never_began_is_cleared),
+		TEST(what_is_flipped_meanwhile_holds),
 		TEST_DOORS(links_are_taken_over),
 		TEST_DOORS(filters_are_taken_over),
+		TEST_DOORS(others_filters_stay),
+		TEST_DOORS(a_device_without_doors_stops_nobody),
 		TEST_DOORS(links_go_back),
 		TEST_DOORS(filters_go_back),
 	};

@@ -299,14 +299,12 @@ static void what_a_part_cannot_know_takes_the_whole(void **state)
 	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);
 }
 
-/* Rings may be behind then: a part brings none up to date, and nor does a rollback. */
-static void after_one_who_was_killed_the_whole_comes_first(void **state)
+/* Whoever holds the node's lock. */
+static void holder_kill(struct fixture *f)
 {
-	struct fixture *f = *state;
 	char path[128];
 	FILE *lock;
 
-	assert_int_equal(part_try(f, "s1", 1, 1), 0);
 	talloc_free(f->node);
 	f->node = NULL;
 	snprintf(path, sizeof(path), "%s/lock", f->dir);
@@ -314,6 +312,15 @@ static void after_one_who_was_killed_the_whole_comes_first(void **state)
 	assert_non_null(lock);
 	fputs("4711 sluice endpoint\n", lock);
 	fclose(lock);
+}
+
+/* Rings may be behind then: a part brings none up to date, and nor does a rollback. */
+static void after_one_who_was_killed_the_whole_comes_first(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(part_try(f, "s1", 1, 1), 0);
+	holder_kill(f);
 	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);
 	assert_int_equal(node_rollback(f->node, 0, &change, f->bench.diags, f->node, &f->result),
 			 0);
@@ -321,6 +328,30 @@ static void after_one_who_was_killed_the_whole_comes_first(void **state)
 	whole_change(f, "s1", 1, 2);
 	assert_int_equal(part_try(f, "s1", 1, 3), 0);
 	is_whole(f);
+}
+
+/* Also of a version that older revisions alone name: a part may name it next. */
+static void the_whole_leaves_no_ring_behind(void **state)
+{
+	struct fixture *f = *state;
+	struct model *model = model_copy(f->node, f->node->model);
+	struct sl_version *version = MAPPED(f->bench.kernel, MAP_VERSIONS, struct sl_version);
+	struct service *service;
+
+	assert_int_equal(model_service_resolve(model, "s1", &service), 0);
+	service->rules[0].destination_count = 1;
+	assert_int_equal(node_commit(f->node, model, f->node->inventory, &change, f->bench.diags,
+				     f->node, &f->result),
+			 0);
+	while (strncmp(version->key, "s1.example|v3|", 14))
+		version++;
+	assert_true(version->ring >> 32);
+	version->ring = 0;
+	holder_kill(f);
+	node_reopen(f, false);
+	whole_change(f, "s2", 1, 2);
+	assert_true(version->ring >> 32);
+	assert_int_equal(part_try(f, "s2", 1, 3), 0);
 }
 
 /* A version that the kernel has never heard of, or that nobody serves, is the whole's to warn of.
@@ -353,6 +384,7 @@ int main(void)
 		TEST(many_changes_stay_whole),
 		TEST(what_a_part_cannot_know_takes_the_whole),
 		TEST(after_one_who_was_killed_the_whole_comes_first),
+		TEST(the_whole_leaves_no_ring_behind),
 		TEST(an_unknown_version_takes_the_whole),
 	};
 

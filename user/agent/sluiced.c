@@ -51,6 +51,7 @@ int agent_locked(struct agent *agent, const char *what,
 		.state_dir = agent->options->state_dir,
 		.pin_dir = agent->kernel ? kernel_pins(agent->kernel) : agent->options->pin_dir,
 		.timeout_ms = 5000,
+		.beside = agent->kernel && kernel_has_other(agent->kernel),
 	};
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
 	struct node *node = NULL;

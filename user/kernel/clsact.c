@@ -32,14 +32,26 @@ static void cleanup_print_p(libbpf_print_fn_t *before)
 
 static const enum bpf_tc_attach_point points[] = { BPF_TC_INGRESS, BPF_TC_EGRESS };
 
+/* The program at a place of ours; 0 when there is none. */
+static uint32_t filter_id(uint32_t ifindex, bool is_ingress, uint32_t priority)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
+			    .attach_point = points[!is_ingress]);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = priority);
+
+	return bpf_tc_query(&tc, &opts) ? 0 : opts.prog_id;
+}
+
 static int filter_set(uint32_t ifindex, bool is_ingress, int program, uint32_t priority)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
 			    .attach_point = points[!is_ingress]);
 	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = priority,
 			    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
+	uint32_t there = filter_id(ifindex, is_ingress, priority);
 
-	return bpf_tc_attach(&tc, &opts);
+	/* Somebody else's, who numbered it so by hand: it stays. */
+	return there && !program_is_ours(there, 0) ? -EBUSY : bpf_tc_attach(&tc, &opts);
 }
 
 int clsact_set(uint32_t ifindex, bool is_ingress, int program, bool *ret_is_new)
@@ -59,6 +71,9 @@ int clsact_place(uint32_t ifindex, bool is_ingress, int program, int place)
 {
 	QUIETLY;
 
+	/* As with a link that has gone: who has no door here needs no second. */
+	if (!filter_id(ifindex, is_ingress, CLSACT_PRIORITY))
+		return -ENOLINK;
 	return filter_set(ifindex, is_ingress, program, CLSACT_PRIORITY + place);
 }
 

@@ -150,20 +150,6 @@ static int active_share(const char *pin_dir, const char *beside, uint32_t *ret_a
 	return bpf_obj_pin(fd, to) && errno != EEXIST ? -errno : 0;
 }
 
-static uint32_t entries_pinned(const char *pin_dir, const char *name)
-{
-	struct bpf_map_info info = {};
-	uint32_t size = sizeof(info);
-	char path[320];
-
-	if (path_join(path, sizeof(path), pin_dir, name))
-		return 0;
-
-	_cleanup_close_ int fd = bpf_obj_get(path);
-
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.max_entries : 0;
-}
-
 static int origin_refuse(struct diags *diags, const char *pin_dir, uint32_t abi, const char *why)
 {
 	diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
@@ -188,7 +174,7 @@ static int origin_read(const char *pin_dir, uint32_t abi, struct diags *diags,
 static void origin_keep(const char *pin_dir, const struct sl_layout *origin,
 			struct kernel_settings *settings)
 {
-	uint32_t buckets = entries_pinned(pin_dir, map_names[MAP_FLOWS]);
+	uint32_t buckets = map_pinned_entries(pin_dir, MAP_FLOWS);
 
 	settings->seed[0] = origin->seed[0];
 	settings->seed[1] = origin->seed[1];

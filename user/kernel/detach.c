@@ -151,10 +151,12 @@ static int links_remove(const char *pin_dir)
  */
 void maps_disown(const char *pin_dir)
 {
-	_cleanup_close_ int control = pin_open(pin_dir, MAP_CONTROL);
 	struct bpf_map_info info = {};
 	uint32_t size = sizeof(info), zero = 0;
-	char value[256];
+	char path[320], value[256];
+	/* Of maps that have been committed, those count. */
+	_cleanup_close_ int control =
+		map_pin_path(pin_dir, map_names[MAP_CONTROL], path) ? -1 : bpf_obj_get(path);
 
 	if (control < 0 || bpf_obj_get_info_by_fd(control, &info, &size) ||
 	    info.value_size > sizeof(value) || bpf_map_lookup_elem(control, &zero, value))

@@ -110,6 +110,9 @@ struct plane {
 /* Makes and pins maps, unless they are there, and pins programs over them. */
 int plane_load(const struct plane *plane, bool is_new, struct kernel **ret_kernel);
 
+/* How large a pinned map is; 0 when there is none. */
+uint32_t map_pinned_entries(const char *pin_dir, enum map_id id);
+
 /*
  * The tc doors once more, in the order of tc_hooks: a hook has no program twice. Descriptors, which
  * are the caller's.

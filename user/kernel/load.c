@@ -100,11 +100,16 @@ const char *map_option(const struct kernel *kernel, enum map_id id, uint64_t ent
 
 /* A map that is pinned already keeps its size: the flows in it are worth more than a larger table.
  */
-static uint32_t map_pinned_entries(const char *path)
+uint32_t map_pinned_entries(const char *pin_dir, enum map_id id)
 {
-	_cleanup_close_ int fd = bpf_obj_get(path);
 	struct bpf_map_info info = {};
 	uint32_t size = sizeof(info);
+	char path[320];
+
+	if (path_join(path, sizeof(path), pin_dir, map_names[id]))
+		return 0;
+
+	_cleanup_close_ int fd = bpf_obj_get(path);
 
 	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) ? info.max_entries : 0;
 }
@@ -118,7 +123,7 @@ static int map_prepare(const char *pin_dir, const struct kernel_settings *settin
 
 	if (err)
 		return err;
-	pinned = map_pinned_entries(path);
+	pinned = map_pinned_entries(pin_dir, id);
 	if (pinned && wanted && pinned != wanted && diags)
 		diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
 			 "stays at %u entries (%u were asked for): sluiced --detach first to "

@@ -106,7 +106,7 @@ static bool layout_is_sound(const struct sl_layout *layout)
 	const struct sl_layout_record *versions = &layout->versions;
 
 	return !((layout->tag_at | layout->word_at | layout->way_size | layout->bucket_size) & 7) &&
-	       layout->ways && layout->ways * layout->way_size <= layout->bucket_size &&
+	       layout->ways && (uint32_t)layout->ways * layout->way_size <= layout->bucket_size &&
 	       fits(layout->tag_at, 8, layout->way_size) &&
 	       fits(layout->word_at, 8, layout->way_size) && bits_fit(layout->endpoint, 32) &&
 	       bits_fit(layout->vip, 32) && bits_fit(layout->seen, 32) && layout->tick_ns &&
@@ -144,22 +144,28 @@ static int ours_index(struct other *other)
 
 	for (uint32_t i = 0; i < kernel_endpoint_limit(kernel); i++) {
 		const struct sl_endpoint *endpoint = kernel_endpoint(kernel, i);
-		struct endpoint_key *key = talloc(other->endpoint_index, struct endpoint_key);
+		struct endpoint_key *key;
 
+		if (!endpoint->used)
+			continue;
+		key = talloc(other->endpoint_index, struct endpoint_key);
 		if (!key)
 			return -ENOMEM;
 		*key = endpoint_key_of(endpoint);
-		if (endpoint->used && index_put(other->endpoint_index, key, sizeof(*key), i))
+		if (index_put(other->endpoint_index, key, sizeof(*key), i))
 			return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < kernel->map[MAP_VIPS].entries; i++) {
 		const struct sl_vip *vip = MAPPED(kernel, MAP_VIPS, struct sl_vip) + i;
-		struct vip_key *key = talloc(other->vip_index, struct vip_key);
+		struct vip_key *key;
 
+		if (!vip->used)
+			continue;
+		key = talloc(other->vip_index, struct vip_key);
 		if (!key)
 			return -ENOMEM;
 		*key = vip_key_of(vip);
-		if (vip->used && index_put(other->vip_index, key, sizeof(*key), i))
+		if (index_put(other->vip_index, key, sizeof(*key), i))
 			return -ENOMEM;
 	}
 	return 0;

@@ -53,7 +53,9 @@ static void clocks_now(const struct other *other, struct clocks *ret_clocks)
 
 static uint16_t seen_ours(const struct other *other, const struct clocks *clocks, uint64_t word)
 {
-	uint64_t most = ~0ull >> (64 - other->layout.seen.count);
+	/* As many bits as both clocks have: ours is read from one of 32. */
+	uint64_t most =
+		~0ull >> (64 - other->layout.seen.count) & UINT32_MAX >> other->layout.seen_shift;
 	uint64_t age = (clocks->theirs - bits_get(word, other->layout.seen)) & most;
 
 	/* One that was marked a moment ahead of us has no age. */

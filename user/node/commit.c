@@ -217,7 +217,8 @@ int node_activate(struct node *node, uint32_t number, struct diags *diags)
  */
 static int commit_kernel(struct commit *commit, uint32_t number)
 {
-	struct kernel *kernel = commit->node->kernel;
+	struct node *node = commit->node;
+	struct kernel *kernel = node->kernel;
 	bool is_written;
 	int err = 0;
 
@@ -227,22 +228,25 @@ static int commit_kernel(struct commit *commit, uint32_t number)
 				 "no data plane on this node: stored; sluiced loads it");
 		return 0;
 	}
-	if (commit->node->part.size)
-		return number == commit->node->active
+	if (node->part.size)
+		return number == node->active
 			       ? 0
-			       : kernel_write_beside(kernel, commit->plan, commit->node->active,
-						     number, commit->digest);
+			       : kernel_write_beside(kernel, commit->plan, node->active, number,
+						     commit->digest);
 	commit->has_met_kernel = true;
 	is_written = number && !kernel_is_hot(kernel, number);
 	if (is_written)
 		err = kernel_write(kernel, commit->plan, number, commit->digest, commit->diags);
 	else if (commit->result.members_changed)
 		err = kernel_members(kernel, commit->plan, commit->diags);
-	if (!err && (is_written || commit->result.members_changed))
-		store_settle(commit->node->store);
-	if (!err && commit->result.members_changed)
-		node_members_refresh(commit->node, commit->inventory, commit->plan, commit->diags);
-	return err;
+	if (err || !(is_written || commit->result.members_changed))
+		return err;
+	/* Whoever was killed may not have come to the rings of other hot revisions. */
+	if (commit->result.members_changed || !store_is_settled(node->store))
+		node_members_refresh(node, commit->inventory ? commit->inventory : node->inventory,
+				     commit->plan, commit->diags);
+	store_settle(node->store);
+	return 0;
 }
 
 static int commit_run(struct commit *commit)

@@ -30,6 +30,7 @@ struct node {
 		size_t at, size; /* of the body: all that `model` is of; size 0: of the whole */
 	} part;
 	bool is_lazy;            /* opened so: no body was read, the least is mapped */
+	bool is_beside;          /* opened so: what these maps obey is not yet what the node does */
 	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
 };
 
@@ -44,6 +45,7 @@ struct node_options {
 	unsigned timeout_ms;   /* 0: NODE_TIMEOUT_MS; 1 is as good as not waiting */
 	const char *command;   /* shown to who waits for our lock; NULL: the program's name */
 	bool lazy;             /* model and inventory stay NULL until node_load: a fast rollback */
+	bool beside;           /* another release's doors obey the word, be it hot in these maps or not */
 };
 #define NODE_TIMEOUT_MS 5000u
 

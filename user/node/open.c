@@ -194,7 +194,9 @@ static int active_find(struct node *node, enum node_mode mode, struct diags *dia
 			 "cannot read the active revision's number: %s", strerror(-err));
 	if (err && err != -EBADMSG)
 		return err;
-	candidates.list[0] = node->kernel ? kernel_obeyed(node->kernel) : 0;
+	candidates.list[0] = !node->kernel     ? 0
+			     : node->is_beside ? kernel_active(node->kernel)
+					       : kernel_obeyed(node->kernel);
 	candidates.list[1] = disk;
 	candidates.list[2] = previous;
 	if (err == -EBADMSG && !candidates.list[0])
@@ -297,6 +299,7 @@ static int node_fill(struct node *node, const struct node_options *options, enum
 	int err = store_open(node, options->state_dir, mode == NODE_WRITE, diags, &node->store);
 
 	node->is_lazy = options->lazy;
+	node->is_beside = options->beside;
 	if (!err && mode == NODE_WRITE)
 		err = store_lock(node->store, timeout_ms, command, diags);
 	if (!err)
