@@ -4,12 +4,16 @@
 #include "flow.h"
 
 #define FLOW_PUT_TRIES 3
-#define WORTH_OWN 1u          /* 0: empty */
+#define WORTH_OWN 0u
+#define WORTH_EMPTY 1u
 #define WORTH_OVER (1u << 16) /* plus how recent */
 #define WORTH_LIVE (2u << 16)
-#define WORTH_ONE_WAY (3u << 16) /* UDP that nobody has to answer: logs, metrics */
-#define WORTH_ANSWERED (4u << 16)
+#define WORTH_OPENING (3u << 16) /* so young that its answer may be on the way */
+#define WORTH_ONE_WAY (4u << 16) /* UDP that nobody has to answer: logs, metrics */
+#define WORTH_ANSWERED (5u << 16)
 #define WORTH_TAKEN 0xffffffffu
+#define OPENING_UNITS 1
+#define OPENING_MAX 5u /* ways: of two connections, and the newcomer's first */
 
 /*
  * Who gives way to a new flow: empty first, then those that have ended, then those that nobody has
@@ -21,14 +25,16 @@ static __always_inline __u32 way_worth(__u64 tag, __u64 word, __u16 now)
 	__u32 silent = 0xffff - way_age(word, now);
 
 	if (tag == SL_WAY_EMPTY)
-		return 0;
+		return WORTH_EMPTY;
 	if (tag == SL_WAY_TAKEN)
 		return WORTH_TAKEN;
 	if (flow_is_over(word, now))
 		return WORTH_OVER | silent;
 	if (word & SL_FLOW_ANSWERED)
 		return WORTH_ANSWERED | silent;
-	return (word & SL_FLOW_UDP ? WORTH_ONE_WAY : WORTH_LIVE) | silent;
+	if (word & SL_FLOW_UDP)
+		return WORTH_ONE_WAY | silent;
+	return (way_age(word, now) <= OPENING_UNITS ? WORTH_OPENING : WORTH_LIVE) | silent;
 }
 
 /*
@@ -58,11 +64,32 @@ __noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion, __u16 now)
 	return (__u64)least << 32 | at;
 }
 
+/* Where more connections wait for answers it is a flood, and none of them is protected. */
+__noinline int bucket_is_flooded(__u32 home, __u16 now)
+{
+	struct sl_bucket *bucket = flow_bucket(home);
+	__u32 count = 0;
+
+	if (!bucket)
+		return 1;
+#pragma unroll
+	for (__u32 i = 0; i < SL_WAYS; i++) {
+		__u64 word = *(volatile __u64 *)&bucket->way[i].word;
+
+		/* No branch: the verifier would follow each of 2^8 paths. */
+		__u32 other = (__u16)(now - way_seen(word)) / (OPENING_UNITS + 1) |
+			      (word & (SL_FLOW_ANSWERED | SL_FLOW_UDP | SL_FLOW_CLOSED));
+
+		count += (other - 1) >> 31;
+	}
+	return count > OPENING_MAX;
+}
+
 enum put {
 	PUT_DONE,
 	PUT_EVICTED, /* a live flow lost its way */
 	PUT_FULL,
-	PUT_CROWDED, /* an answered flow would lose its way, and may not yet */
+	PUT_CROWDED, /* a flow that is dear would lose its way, and may not yet */
 	PUT_AGAIN,   /* another CPU was faster */
 };
 
@@ -115,19 +142,23 @@ __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion, int 
 
 	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
 		__u64 place = flow_place(home, tag, companion, way_seen(word)), second;
-		__u32 bucket = home, worth = place >> 32;
+		__u32 bucket = home, least = place >> 32;
 
+		/* Who gives way here is not dear. */
+		if (least < WORTH_ONE_WAY &&
+		    (least < WORTH_OPENING || bucket_is_flooded(home, way_seen(word)))) {
+			least = WORTH_EMPTY;
+			may_evict = 1;
+		}
 		/* Also with room in the first: a tag in both would come back when one is gone. */
-		if (worth >= WORTH_ONE_WAY || (worth != WORTH_OWN && flow_has_spilled(home))) {
+		if (least > WORTH_EMPTY || (place >> 32 != WORTH_OWN && flow_has_spilled(home))) {
 			second = flow_place(tag, tag, companion, way_seen(word));
-			if ((second >> 32 == WORTH_OWN ||
-			     (worth >= WORTH_ONE_WAY && second >> 32 < worth)) &&
-			    spilled_set(home)) {
+			if (second >> 32 < least && spilled_set(home)) {
 				bucket = tag;
 				place = second;
 			}
 		}
-		if (place >> 32 >= WORTH_ONE_WAY && place >> 32 != WORTH_TAKEN && !may_evict)
+		if (!may_evict && place >> 32 >= WORTH_OPENING && place >> 32 != WORTH_TAKEN)
 			return PUT_CROWDED;
 		put = way_put(bucket, place, tag, word);
 	}
@@ -155,7 +186,7 @@ __noinline int way_move(__u32 home, __u32 at, __u16 now)
 	    !way_read(way, tag, &word))
 		return PUT_FULL;
 	place = flow_place(tag, tag, tag, now);
-	if (place >> 32 >= WORTH_ONE_WAY || place >> 32 == WORTH_OWN || !spilled_set(home))
+	if (place >> 32 >= WORTH_OPENING || place >> 32 == WORTH_OWN || !spilled_set(home))
 		return PUT_FULL;
 	put = way_put(tag, place, tag, word);
 	if (put == PUT_FULL || put == PUT_AGAIN)

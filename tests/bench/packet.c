@@ -136,6 +136,12 @@ static void flows_answer(const struct world *world)
 			world->ways[i].word |= SL_FLOW_ANSWERED;
 }
 
+/* A row meets its own flows alone, not those of the rows before. */
+static void flows_clear(const struct world *world)
+{
+	memset(world->ways, 0, (world->settings.flow_mask + 1ull) * sizeof(struct sl_bucket));
+}
+
 /* Every flow in the table, as one that has been answered; twice, for those that gave way before. */
 static void flows_warm(const struct row *row, __u32 target, enum direction direction, __u32 count)
 {
@@ -162,6 +168,8 @@ static void row_warm(const struct row *row, __u32 round)
 	}
 	if (row->scene < SCENE_STACK && !round)
 		run_stream(row, T_FILL, row->direction, false, count);
+	if (row->scene >= SCENE_STACK)
+		flows_clear(&worlds[row->scene]);
 	if (row->direction == FROM_LONE)
 		flows_warm(row, T_SLUICE, TO_LONE, count);
 	flows_warm(row, row->target, row->direction, count);

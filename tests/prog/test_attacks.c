@@ -102,24 +102,34 @@ static struct raw random_packet(__u64 *draw, __u8 flags)
 	return raw;
 }
 
+#define WAITING 64u /* connections are opened before a server has answered the first of them */
+
 /*
  * Two ways each, in twice the room. Clients are random, so of the buckets one in eight is full, and
- * a full one's second buckets too: the ways in it make room for one another.
+ * a full one's second buckets too: the ways in it make room for one another, and for those that
+ * wait for their answers.
  */
 static void a_full_load_keeps_its_places(void **state)
 {
 	struct trial *trial = *state;
-	__u64 before[SL_COUNTER_COUNT], after[SL_COUNTER_COUNT], draw;
+	__u64 before[SL_COUNTER_COUNT], after[SL_COUNTER_COUNT], draw, answered;
 	__u64 count = table_size(trial->world) / 4;
 
 	attack_world(trial, EP_A);
 	counters_read(trial->world, trial->door, before);
-	draw = 3;
-	for (__u64 i = 0; i < count; i++) {
-		struct raw syn = random_packet(&draw, SYN), answer = raw_answer(&syn, EP_A, ACK);
+	draw = answered = 3;
+	for (__u64 i = 0; i < count + WAITING; i++) {
+		if (i < count) {
+			struct raw syn = random_packet(&draw, SYN);
 
-		wants_verdict(trial, &syn, trial->door, SL_open_stack);
-		wants_verdict(trial, &answer, SL_DOOR_OUT, SL_reply_stack);
+			wants_verdict(trial, &syn, trial->door, SL_open_stack);
+		}
+		if (i >= WAITING) {
+			struct raw syn = random_packet(&answered, SYN);
+			struct raw answer = raw_answer(&syn, EP_A, SYN | ACK);
+
+			wants_verdict(trial, &answer, SL_DOOR_OUT, SL_reply_stack);
+		}
 	}
 	counters_read(trial->world, trial->door, after);
 	assert_int_equal(after[SL_note_flow_evicted] - before[SL_note_flow_evicted], 0);

@@ -15,7 +15,7 @@
 void heap_expect(size_t bytes)
 {
 	uintptr_t from = ((uintptr_t)sbrk(0) + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1), to;
-	void *volatile probe; /* or the compiler sees that nobody needs it */
+	void *probe;
 
 	if (bytes < 2 * LARGE_PAGE || bytes > INT_MAX / 2)
 		return;
@@ -29,5 +29,7 @@ void heap_expect(size_t bytes)
 	if (to > from)
 		madvise((void *)from, to - from, MADV_HUGEPAGE);
 	mallopt(M_TOP_PAD, SMALL_PAD);
+	if (probe)
+		*(volatile char *)probe = 0; /* or the compiler sees that nobody needs it */
 	free(probe);
 }

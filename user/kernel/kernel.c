@@ -128,15 +128,15 @@ int map_reach(const struct kernel *kernel, enum map_id id, uint64_t at, uint64_t
 	const struct map *map = &kernel->map[id];
 	uint64_t page = sysconf(_SC_PAGESIZE), from = at / page * page;
 	uint64_t to = (at + size + page - 1) / page * page;
+	void *data;
 
 	if (!map->is_reserved || !size)
 		return 0;
 	if (to > map->size || to < from)
 		return -ERANGE;
-	return mmap((char *)map->data + from, to - from, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, map->fd, from) == MAP_FAILED
-		       ? -errno
-		       : 0;
+	data = mmap((char *)map->data + from, to - from, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, map->fd, from);
+	return data == MAP_FAILED ? -errno : 0;
 }
 
 int kernel_map(struct kernel *kernel)

@@ -28,10 +28,12 @@ void version_key_pack(const char *key, char ret_key[SL_VERSION_KEY_MAX])
 int stage_service_use(struct stage *stage, const struct sl_service *service)
 {
 	const struct sl_rule *rules = MAPPED(stage->kernel, MAP_RULES, struct sl_rule);
-	uint32_t count = service->rule_count < SL_RULES_MAX ? service->rule_count : SL_RULES_MAX;
+	uint32_t count = service->rule_count;
 	int err = stage_split_use(stage, &service->otherwise);
 
 	arena_mark(&stage->rules, service->rule_base, service->rule_count);
+	if (count > SL_RULES_MAX)
+		count = SL_RULES_MAX;
 	if (!err)
 		err = map_reach(stage->kernel, MAP_RULES, service->rule_base * sizeof(*rules),
 				count * sizeof(*rules));
