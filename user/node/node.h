@@ -45,7 +45,7 @@ struct node_options {
 	unsigned timeout_ms;   /* 0: NODE_TIMEOUT_MS; 1 is as good as not waiting */
 	const char *command;   /* shown to who waits for our lock; NULL: the program's name */
 	bool lazy;             /* model and inventory stay NULL until node_load: a fast rollback */
-	bool beside;           /* another release's doors obey the word, be it hot in these maps or not */
+	bool beside; /* another release's doors obey the word, be it hot in these maps or not */
 };
 #define NODE_TIMEOUT_MS 5000u
 
