@@ -17,5 +17,6 @@ row "C is as clang-format writes it" scripts/style.sh format
 row "lines are not too long" scripts/style.sh lines
 row "functions are not too long" scripts/style.sh functions
 row "files are not too long" scripts/style.sh files
+row "docs/benchmark.md and its drawings are what their figures give" tests/bench/report.py --check
 row "shellcheck finds nothing in the scripts" scripts_checked
 rows_end
