@@ -201,7 +201,7 @@ check-static:
 	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" CHECK_LEVELS="static coverage" check-root
 check-root: all other unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
-	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=20 tests/run.sh $(CHECK_LEVELS)
+	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=60 tests/run.sh $(CHECK_LEVELS)
 unit: unit-tests
 	$(Q)BUILD=$(abspath $(B)) tests/run.sh unit
 
@@ -212,8 +212,7 @@ static: all
 BENCH_SKELS := $(patsubst tests/bench/%.bpf.c,$(B)/bench/%.skel.h,$(wildcard tests/bench/*.bpf.c))
 PROG_SKELS := $(patsubst tests/prog/%.bpf.c,$(B)/tests/prog/%.skel.h,$(wildcard tests/prog/*.bpf.c))
 skeletons: $(SKELS) $(BENCH_SKELS) $(PROG_SKELS)
-UNCHECKED := $(shell awk '$$1 == "clang" { print $$2 }' scripts/style.exceptions)
-objects: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c $(UNCHECKED),$(wildcard user/*/*.c tests/*/*.c)))
+objects: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c,$(wildcard user/*/*.c tests/*/*.c)))
 $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c))): | $(BENCH_SKELS)
 PROG_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %.bpf.c,$(wildcard tests/prog/*.c)))
 $(PROG_OBJ): ALL_CFLAGS += -I$(B)/tests/prog

@@ -353,7 +353,7 @@ for door in tc xdp; do
 	row "filters of tc count what is not ours" filters_count direct 100
 	row "programs of tcx before and behind ours count what is not ours, in" programs_count in direct 100
 	row "programs of tcx before and behind ours count what is not ours, out" programs_count out direct 100
-	filter_remove n_c1 ingress && filter_remove n_c1 egress || die "filters of tc go"
+	{ filter_remove n_c1 ingress && filter_remove n_c1 egress; } || die "filters of tc go"
 	row "the service goes on when they have gone" serves 300
 	filters_up || die "filters of tc"
 	row "filters of tc that came later count what is not ours" filters_count direct 100

@@ -51,13 +51,6 @@ rows_each() { # SENTENCE COMMAND... < FILES
 	done <"$tmp/files"
 }
 
-# The reason why a check leaves a file alone; fails when there is none.
-excepted() { # CHECK FILE
-	awk -v check="$1" -v file="$2" '
-		$1 == check && $2 == file { sub(/^[^ ]+ [^ ]+ [^ ]+ /, ""); print; found = 1 }
-		END { exit !found }' scripts/style.exceptions
-}
-
 needs() { # PROGRAM...
 	local program
 
