@@ -64,7 +64,10 @@ __noinline __u64 flow_place(__u32 home, __u64 tag, __u64 companion, __u16 now)
 	return (__u64)least << 32 | at;
 }
 
-/* Where more connections wait for answers it is a flood, and none of them is protected. */
+/*
+ * Where more than these wait for answers it is a flood: none of them is protected, and nobody looks
+ * for better places.
+ */
 __noinline int bucket_is_flooded(__u32 home, __u16 now)
 {
 	struct sl_bucket *bucket = flow_bucket(home);
@@ -75,12 +78,12 @@ __noinline int bucket_is_flooded(__u32 home, __u16 now)
 #pragma unroll
 	for (__u32 i = 0; i < SL_WAYS; i++) {
 		__u64 word = *(volatile __u64 *)&bucket->way[i].word;
+		__u32 is_udp = (word & SL_FLOW_UDP) / SL_FLOW_UDP;
+		__u32 periods = (__u16)(now - way_seen(word)) / (OPENING_UNITS + 1);
 
-		/* No branch: the verifier would follow each of 2^8 paths. */
-		__u32 other = (__u16)(now - way_seen(word)) / (OPENING_UNITS + 1) |
-			      (word & (SL_FLOW_ANSWERED | SL_FLOW_UDP | SL_FLOW_CLOSED));
-
-		count += (other - 1) >> 31;
+		/* No branch: the verifier would follow each of 2^8 paths. UDP may wait for ever. */
+		periods = (periods & (is_udp - 1)) | (word & (SL_FLOW_ANSWERED | SL_FLOW_CLOSED));
+		count += (periods - 1) >> 31;
 	}
 	return count > OPENING_MAX;
 }
@@ -144,11 +147,11 @@ __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion, int 
 		__u64 place = flow_place(home, tag, companion, way_seen(word)), second;
 		__u32 bucket = home, least = place >> 32;
 
-		/* Who gives way here is not dear. */
-		if (least < WORTH_ONE_WAY &&
-		    (least < WORTH_OPENING || bucket_is_flooded(home, way_seen(word)))) {
-			least = WORTH_EMPTY;
+		if (least < WORTH_OPENING ||
+		    (least < WORTH_ANSWERED && bucket_is_flooded(home, way_seen(word)))) {
 			may_evict = 1;
+			if (least < WORTH_ONE_WAY)
+				least = WORTH_EMPTY; /* who gives way here is not dear */
 		}
 		/* Also with room in the first: a tag in both would come back when one is gone. */
 		if (least > WORTH_EMPTY || (place >> 32 != WORTH_OWN && flow_has_spilled(home))) {

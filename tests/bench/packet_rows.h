@@ -81,6 +81,8 @@ static const struct row rows[] = {
 	       FROM_LONE, 1, reply_up, "xdp/both", 0),
 	SLUICE("xdp/up-new", "new flow", XDP, STACK_NEW, V4_TCP, TO_ONE, NEW, open_stack,
 	       "xdp/insert", 0.40),
+	SLUICE("xdp/up-new-udp", "new flow, UDP", XDP, STACK_NEW, V4_UDP, TO_ONE, NEW, open_stack,
+	       "xdp/up-new", 0),
 	SLUICE("xdp/up-new-many", "new flow, 10,000 services", XDP, STACK_NEW, V4_TCP, TO_MANY, NEW,
 	       open_stack, "xdp/up-new", 1.3),
 	SLUICE("xdp/pass", "not ours, one flow", XDP, STACK, V4_TCP, TO_NONE, 1, pass_unmatched,

@@ -17,7 +17,7 @@
 #function " [tc]", function, attack_setup, NULL, &doors[SL_DOOR_TC]                \
 	}
 
-/* --- a flood of SYNs --- */
+/* --- floods --- */
 
 #define FLOOD 1000000u
 #define LIVE 1000u
@@ -65,10 +65,19 @@ static void flood_filled(const struct trial *trial, __u64 evicted)
 		fail_msg("only %llu flows were pushed out", evicted);
 }
 
-static void syn_flood(void **state)
+/* Datagram or SYN from anybody. */
+static void flood_send(const struct trial *trial, __u32 i, bool is_udp, __u64 *draw)
+{
+	int family = i & 1 ? 6 : 4;
+	struct raw raw = is_udp ? raw_udp_fragment(family, 0, 0) : raw_tcp(family, SYN);
+
+	raw_client(&raw, random_next(draw), random_next(draw));
+	raw_send(trial, &raw, trial->door);
+}
+
+static void flood(struct trial *trial, bool is_udp)
 {
 	static struct sl_way ways[LIVE][2];
-	struct trial *trial = *state;
 	__u64 before[SL_COUNTER_COUNT], after[SL_COUNTER_COUNT];
 	__u64 memory, draw = 1;
 
@@ -78,18 +87,25 @@ static void syn_flood(void **state)
 	attack_moves(trial, EP_B);
 	memory = maps_memory(trial->world);
 	counters_read(trial->world, trial->door, before);
-	for (__u32 i = 0; i < FLOOD; i++) {
-		struct raw syn = raw_tcp(i & 1 ? 6 : 4, SYN);
-
-		raw_client(&syn, random_next(&draw), random_next(&draw));
-		raw_send(trial, &syn, trial->door);
-	}
+	for (__u32 i = 0; i < FLOOD; i++)
+		flood_send(trial, i, is_udp, &draw);
 	counters_read(trial->world, trial->door, after);
 	assert_int_equal(after[SL_open_stack] - before[SL_open_stack], FLOOD);
 	assert_int_equal(maps_memory(trial->world), memory);
 	flood_filled(trial, after[SL_note_flow_evicted] - before[SL_note_flow_evicted]);
 	for (__u32 i = 0; i < LIVE; i++)
 		live_goes_on(trial, i, ways[i]);
+}
+
+static void syn_flood(void **state)
+{
+	flood(*state, false);
+}
+
+/* Nobody answers these either, and nobody has to: they stay longer. */
+static void udp_flood(void **state)
+{
+	flood(*state, true);
 }
 
 /* --- as many connections as the table is for --- */
@@ -446,6 +462,7 @@ static void resets_with_the_tuple(void **state)
 
 static const struct CMUnitTest tests[] = {
 	BY_DOOR(syn_flood),
+	BY_DOOR(udp_flood),
 	BY_DOOR(a_full_load_keeps_its_places),
 	BY_DOOR(fragments_that_never_end),
 	BY_DOOR(fragments_that_overlap),
