@@ -3,6 +3,8 @@
 #pragma once
 #include "rows_flow.h"
 
+#include <time.h>
+
 #define SMALL_IDLE_MS 400
 
 static const struct world_options small_world_options = {
@@ -159,17 +161,36 @@ static void same_tuple_same_way(struct trial *trial)
 	step_wants(trial, used == 2, "two ways for one connection");
 }
 
+/* Datagrams every 20 ms for longer than the idle time; false when we were late with one. */
+static bool stays_busy(struct trial *trial, struct wire datagram)
+{
+	struct timespec sent, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &sent);
+	for (int ms = 0; ms < SMALL_IDLE_MS * 3 / 2; ms += 20) {
+		usleep(20000);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if ((now.tv_sec - sent.tv_sec) * 1000 + (now.tv_nsec - sent.tv_nsec) / 1000000 >
+		    SMALL_IDLE_MS / 2)
+			return false;
+		client_sends(trial, datagram, SL_forward_stack, to_endpoint(datagram, EP_A));
+		sent = now;
+	}
+	return true;
+}
+
 static void short_idle(struct trial *trial)
 {
 	struct wire datagram = udp(trial);
+	bool was_busy = false;
 
-	world_one(trial, EP_A);
-	opens(trial, datagram, EP_A);
-	moves_to_b(trial);
-	for (int ms = 0; ms < SMALL_IDLE_MS * 3 / 2; ms += 20) {
-		usleep(20000);
-		client_sends(trial, datagram, SL_forward_stack, to_endpoint(datagram, EP_A));
+	for (int try = 0; try < 20 && !was_busy; try++) {
+		world_one(trial, EP_A);
+		opens(trial, datagram, EP_A);
+		moves_to_b(trial);
+		was_busy = stays_busy(trial, datagram);
 	}
+	step_wants(trial, was_busy, "a machine that lets us send in time");
 	usleep(SMALL_IDLE_MS * 1500);
 	opens(trial, datagram, EP_B);
 }

@@ -88,7 +88,7 @@ static const char *reader_look(struct reader *reader, __u16 port)
 	if (reader->seen && (int)(revision - reader->seen) * reader->step < 0)
 		return "an older revision after a newer one";
 	reader->changes += revision != reader->seen;
-	reader->seen = revision;
+	__atomic_store_n(&reader->seen, revision, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -119,6 +119,15 @@ static void revisions_build(int family)
 	}
 }
 
+/* A reader that the scheduler passes over must not sleep through the flips. */
+static void readers_await(const struct reader *readers, __u32 revision)
+{
+	for (int i = 0; i < READERS; i++)
+		while (!readers[i].broken &&
+		       __atomic_load_n(&readers[i].seen, __ATOMIC_RELAXED) != revision)
+			usleep(FLIP_US);
+}
+
 static void flip_under_load(int family, int step)
 {
 	__u32 *active = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -140,6 +149,8 @@ static void flip_under_load(int family, int step)
 	}
 	for (__u32 i = 1; i < REVISIONS; i++) {
 		usleep(FLIP_US);
+		if (i % 3 == 0)
+			readers_await(readers, *(volatile __u32 *)active);
 		*(volatile __u32 *)active += step;
 	}
 	usleep(FLIP_US);
