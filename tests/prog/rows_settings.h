@@ -184,7 +184,7 @@ static void short_idle(struct trial *trial)
 	struct wire datagram = udp(trial);
 	bool was_busy = false;
 
-	for (int try = 0; try < 20 && !was_busy; try++) {
+	for (int try = 0; try < 20 && !was_busy; try++, datagram.sport += !was_busy) {
 		world_one(trial, EP_A);
 		opens(trial, datagram, EP_A);
 		moves_to_b(trial);
