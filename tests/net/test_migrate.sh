@@ -174,7 +174,8 @@ afterwards() {
 	weight 1 0 0 && ask open --to "$vip4" --port 80 --count 100 && is "answers of v1" 100 "$(field v1)" &&
 		sluice rollback >"$tmp/rollback" && ask open --to "$vip4" --port 80 --count 100 &&
 		is "answers of v1 after the rollback" 0 "$(field v1)" &&
-		is "agents' errors" "" "$(grep 'error:' "$tmp/agent.log")"
+		is "agents' errors" "" "$(grep 'error:' "$tmp/agent.log")" &&
+		is "revisions said to be lost" "" "$(grep 'held no revision' "$tmp/agent.log")"
 }
 
 # Without any load, so that nothing but the held ones is in the table.

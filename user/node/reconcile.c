@@ -88,10 +88,11 @@ static int active_restore(struct reconcile *reconcile)
 
 	if (word == node->active && kernel_is_hot(node->kernel, word))
 		return 0;
-	if (!count)
+	/* Maps that were just made beside another release's have lost nothing. */
+	if (!count && !node->is_beside)
 		difference(reconcile, "the data plane held no revision; %u is the active one",
 			   node->active);
-	else
+	else if (count)
 		difference(reconcile,
 			   "the data plane's active revision is given as %u, which is not %s; %u "
 			   "is the active one",
