@@ -113,8 +113,8 @@ struct sl_counters {
 /* control: array of one. */
 struct sl_control {
 	__u32 abi;
-	__u32 fallback;    /* the last revision that an agent or CLI made active: used when `active`
-			      names none */
+	__u32 fallback;    /* the last revision that was obeyed, by doors, agent or CLI: used when
+			      `active` names none */
 	__u64 seed[2];     /* key of the connection hash */
 	__u32 slot_cursor; /* where the next search for free slot groups, members, rules, ring words
 			      begins; */

@@ -42,26 +42,27 @@ static __always_inline int decide(struct decision *decision, __u8 action, __u8 v
 
 /*
  * The active revision, read once. A word that names no hot revision must not turn services off: the
- * last good one holds.
+ * last good one holds, whoever made it active.
  */
 static __always_inline __u32 revision_active(struct decision *decision)
 {
 	__u32 zero = 0, *active = bpf_map_lookup_elem(&sl_active, &zero);
+	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
 	struct sl_revision *entry;
 	__u32 number, place;
 
-	if (!active)
+	if (!active || !control)
 		return 0;
 	number = *(volatile __u32 *)active;
 	place = number & (SL_PLACES - 1);
 	entry = bpf_map_lookup_elem(&sl_revisions, &place);
-	if (entry && entry->number == number)
-		return number;
-
-	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
-
-	decision->note = SL_note_active_unknown;
-	return control ? control->fallback : 0;
+	if (!entry || entry->number != number) {
+		decision->note = SL_note_active_unknown;
+		return *(volatile __u32 *)&control->fallback;
+	}
+	if (*(volatile __u32 *)&control->fallback != number)
+		*(volatile __u32 *)&control->fallback = number;
+	return number;
 }
 
 static __always_inline void mapped(__u32 to[4], const __u32 from[4], __u8 family)

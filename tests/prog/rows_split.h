@@ -339,6 +339,21 @@ static void unknown_active(struct trial *trial)
 	client_passes(trial, ack, SL_pass_unmatched);
 }
 
+/* Somebody goes back by hand, and then mistypes: what he went away from stays away. */
+static void unknown_after_hand_flip(struct trial *trial)
+{
+	struct wire syn = tcp(trial, SYN);
+
+	world_one(trial, EP_A);
+	world_revision(trial->world, 2);
+	world_one(trial, EP_B);
+	world_active(trial->world, 2);
+	client_sends(trial, syn, SL_open_stack, to_endpoint(syn, EP_B));
+	world_active(trial->world, 1234567);
+	trial->note = SL_note_active_unknown;
+	client_sends(trial, syn, SL_open_stack, to_endpoint(syn, EP_B));
+}
+
 static void inactive_is_invisible(struct trial *trial)
 {
 	world_revision(trial->world, 2);
@@ -398,6 +413,7 @@ static const struct row rows_split[] = {
 	  DOORS_IN, V46 },
 	{ "an active word that names no hot revision falls back to the last good one",
 	  unknown_active, DOORS_IN, V46 },
+	{ "also when that was made active by hand", unknown_after_hand_flip, DOORS_IN, V46 },
 	{ "a revision that is not active is invisible", inactive_is_invisible, DOORS_IN, V46 },
 	{ "a table that points outside itself drops, and says so", tables_lie, DOORS_IN, V46 },
 };

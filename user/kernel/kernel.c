@@ -340,7 +340,7 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
 /*
  * Everything that the revision needs is in place before the store (release); a door reads the word
  * once a packet. The fallback follows, for the case that somebody later writes a number that is not
- * hot.
+ * hot; after a flip by hand the doors have it follow.
  */
 int kernel_switch(struct kernel *kernel, uint32_t revision)
 {
