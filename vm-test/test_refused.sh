@@ -23,7 +23,7 @@ row() { # SENTENCE COMMAND...
 
 agent_ends() { timeout 120 build/sluiced --device lo --state "$state" --pins "$pins" >"$said" 2>&1; [ $? = 1 ]; }
 names_the_feature() { grep -q "this kernel ($(uname -r)) lacks .*, which came with Linux [0-9]" "$said"; }
-leaves_no_pin() { [ -z "$(find "$pins" -type f 2>/dev/null)" ]; }
+leaves_no_pin() { [ ! -e "$pins" ]; }
 leaves_no_program() { ! bpftool prog show | grep -q 'name sl_'; }
 leaves_no_map() { sleep 2 && ! bpftool map show | grep -q 'name sl_'; }
 leaves_no_filter() { [ -z "$(tc filter show dev lo ingress; tc filter show dev lo egress)" ]; }

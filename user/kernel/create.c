@@ -253,8 +253,12 @@ static int plane_create(const char *pin_dir, uint32_t abi, const struct kernel_s
 		err = leftovers_clear(pin_dir, diags);
 	if (!err)
 		err = plane_load(&plane, !abi, ret_kernel);
-	if (!err)
+	if (!err) {
 		pins_retire(pin_dir);
+	} else if (!abi) {
+		pins_clear(pin_dir);
+		rmdir(pin_dir);
+	}
 	return err;
 }
 
