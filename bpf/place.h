@@ -150,8 +150,8 @@ __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion, int 
 		if (least < WORTH_OPENING ||
 		    (least < WORTH_ANSWERED && bucket_is_flooded(home, way_seen(word)))) {
 			may_evict = 1;
-			if (least < WORTH_ONE_WAY)
-				least = WORTH_EMPTY; /* who gives way here is not dear */
+			/* Who gives way here is not dear, or no dearer than others of its kind. */
+			least = least < WORTH_ONE_WAY ? WORTH_EMPTY : WORTH_ONE_WAY;
 		}
 		/* Also with room in the first: a tag in both would come back when one is gone. */
 		if (least > WORTH_EMPTY || (place >> 32 != WORTH_OWN && flow_has_spilled(home))) {
