@@ -66,6 +66,13 @@ the agent makes by default (the benchmark asks its code); the floors' flow table
 from 5-tuple to 16 bytes, with an entry for each connection that Sluice's is made for. 512 Ki flows,
 and new flows, have tables of their own: what else
 lies in a table lengthens its chains for all.
+
+What made the figures, and what would not have. Flows in a mapped array of our own: with an LRU hash
+the rows of one flow, 64 Ki flows and a new flow were 110, 393 and 1,715 ns. Remembered routes: a
+look-up in the kernel's took 125 ns of every redirected packet. A bitmap of known addresses: what is
+not ours asks no flow table. Left alone: checksum differences computed in advance (a constant in
+their place takes 1.5 ns off 24), and services in an open-addressing array (a new flow that finds
+its service without any look-up takes 16 ns less of 470, and established flows have none).
 """, """
 - In: the program itself, its helpers, its counters.
 - Out: the tail call (in the empty program too); driver, DMA and the cache misses of a packet that
