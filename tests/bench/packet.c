@@ -112,19 +112,21 @@ static double run_stream(const struct row *row, __u32 target, enum direction dir
 
 /* --- one row --- */
 
-/* Insertions are measured into a full table, where each has to push another out: in a flood it is
- * never otherwise. */
+/* Insertions are measured into a table full of their like, where each has to push another out: in a
+ * flood it is never otherwise. */
 static void table_fill(const struct row *row)
 {
-	static bool is_full[SCENE_COUNT];
+	static int filled_with[SCENE_COUNT];
 	struct kernel_settings settings = KERNEL_SETTINGS_DEFAULT;
 	__u32 entries = settings.flows;
 
-	if (is_full[row->scene])
+	if (filled_with[row->scene] == row->protocol)
 		return;
-	is_full[row->scene] = true;
-	if (row->scene >= SCENE_STACK)
+	filled_with[row->scene] = row->protocol;
+	if (row->scene >= SCENE_STACK) {
+		world_flows_clear(&worlds[row->scene]);
 		entries *= 2; /* twice as much room, and two ways a connection */
+	}
 	run_stream(row, row->target, row->direction, true, entries + entries / 8);
 }
 
@@ -134,12 +136,6 @@ static void flows_answer(const struct world *world)
 	for (__u64 i = 0; i < (world->settings.flow_mask + 1ull) * SL_WAYS; i++)
 		if (world->ways[i].tag > SL_WAY_TAKEN)
 			world->ways[i].word |= SL_FLOW_ANSWERED;
-}
-
-/* A row meets its own flows alone, not those of the rows before. */
-static void flows_clear(const struct world *world)
-{
-	memset(world->ways, 0, (world->settings.flow_mask + 1ull) * sizeof(struct sl_bucket));
 }
 
 /* Every flow in the table, as one that has been answered; twice, for those that gave way before. */
@@ -168,8 +164,8 @@ static void row_warm(const struct row *row, __u32 round)
 	}
 	if (row->scene < SCENE_STACK && !round)
 		run_stream(row, T_FILL, row->direction, false, count);
-	if (row->scene >= SCENE_STACK)
-		flows_clear(&worlds[row->scene]);
+	if (row->scene >= SCENE_STACK) /* a row meets its own flows alone */
+		world_flows_clear(&worlds[row->scene]);
 	if (row->direction == FROM_LONE)
 		flows_warm(row, T_SLUICE, TO_LONE, count);
 	flows_warm(row, row->target, row->direction, count);

@@ -34,6 +34,7 @@ struct world {
 	struct sl_settings settings; /* as both doors were loaded with */
 	struct sl_way *ways;         /* the flow table, mapped */
 	__u64 *known;                /* mapped */
+	__u64 *spilled;              /* mapped */
 	__u32 slots, members, rings, versions, endpoints, vips, rules; /* next free */
 	__u32 revision; /* that services are written into */
 };
@@ -122,6 +123,7 @@ static inline void world_load(struct world *world)
 		world_die("load the XDP door");
 	world->ways = world_map(world->tc->maps.sl_flows);
 	world->known = world_map(world->tc->maps.sl_known);
+	world->spilled = world_map(world->tc->maps.sl_spilled);
 }
 
 static inline void world_open(struct world *world, const struct world_options *options)
@@ -179,6 +181,12 @@ static inline void world_revision(struct world *world, __u32 number)
 	world->revision = number;
 }
 
+static inline void world_flows_clear(const struct world *world)
+{
+	memset(world->ways, 0, (world->settings.flow_mask + 1ull) * sizeof(struct sl_bucket));
+	memset(world->spilled, 0, (world->settings.flow_mask + 64ull) / 64 * 8);
+}
+
 /* Nothing is known: no service, no flow, no device. Revision 1 is active and empty. */
 static inline void world_reset(struct world *world)
 {
@@ -189,7 +197,7 @@ static inline void world_reset(struct world *world)
 	world->slots = world->members = world->rings = world->versions = world->endpoints =
 		world->vips = world->rules = 0;
 	world_empty(world_fd(world, services));
-	memset(world->ways, 0, (world->settings.flow_mask + 1ull) * sizeof(struct sl_bucket));
+	world_flows_clear(world);
 	memset(world->known, 0, (world->settings.known_mask + 1ull) / 8);
 	world->control.exits_epoch++;
 	world_empty(world_fd(world, fragments));
