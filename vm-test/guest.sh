@@ -20,10 +20,10 @@ ulimit -n 65536
 echo "sluice-vm: up $(uname -r)"
 out=/run/out
 mkdir -p "$out/logs"
-# With the last row of the test that runs: one that is slow shows where.
+# With the test that runs and its last row: one that is slow shows where.
 while sleep 30; do
-	echo "sluice-vm: alive: $(find "$out/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2- |
-		xargs -r tail -n 1)"
+	log=$(find "$out/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+	echo "sluice-vm: alive: ${log:+$(basename "$log" .log): $(tail -n 1 "$log")}"
 done &
 
 uname -r >"$out/release"

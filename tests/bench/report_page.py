@@ -52,7 +52,8 @@ measure something else than it says.
     ("reply", "the endpoint's packet: `up-reply` is left alone by ingress and `out/reply` rewrites "
      "it on its way out; `re-reply` does both at once"),
     ("new flow", "every packet a SYN of another flow: service, slot, version, ring, endpoint; the "
-     "flow is put into a full table"),
+     "flow is put into a table full of unanswered ones of its protocol. UDP looks into a second "
+     "bucket there, for one that goes one way need not be a flood's"),
     ("not ours", "a TCP packet for an address without a service: neither end of it is a VIP or an "
      "endpoint"),
 )) + """
