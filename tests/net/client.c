@@ -218,6 +218,19 @@ static void watch(struct connection *connection, uint32_t events)
 		epoll_ctl(queue, EPOLL_CTL_ADD, connection->fd, &event);
 }
 
+/* Our own stack may hold a port for some time after a connection that was closed from here. */
+static int connect_patiently(int fd, const struct sockaddr_storage *to)
+{
+	for (int try = 0; connect(fd, (const void *)to, options.length); try++) {
+		if (errno == EINPROGRESS)
+			return 0;
+		if (errno != EADDRNOTAVAIL || !options.source_port || try == 30)
+			return -errno;
+		usleep(100000);
+	}
+	return 0;
+}
+
 static void connection_open(struct connection *connection, uint64_t now)
 {
 	int type = options.udp ? SOCK_DGRAM : SOCK_STREAM, on = 1, err;
@@ -231,8 +244,8 @@ static void connection_open(struct connection *connection, uint64_t now)
 	if (!options.udp)
 		setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	err = connection->fd < 0 ? -errno : source_bind(connection->fd, connection->number);
-	if (!err && connect(connection->fd, (void *)&to, options.length) && errno != EINPROGRESS)
-		err = -errno;
+	if (!err)
+		err = connect_patiently(connection->fd, &to);
 	if (err)
 		connection_end(connection, outcome_of(-err));
 	else

@@ -65,7 +65,7 @@ crowd() {
 
 	before=$(active)
 	for ((i = 1; i <= 20; i++)); do
-		sluice weight reviews "v1=$i" v2=100 >"$tmp/crowd.$i" 2>&1 &
+		sluice weight reviews "v1=$i" v2=100 --timeout $((5 * times)) >"$tmp/crowd.$i" 2>&1 &
 		waiting="$waiting $!"
 	done
 	for i in $waiting; do

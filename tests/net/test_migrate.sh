@@ -104,7 +104,8 @@ load_start() {
 	numbers_start four "$vip4" && four=$sender || return 1
 	numbers_start six "$vip6" && six=$sender || return 1
 	hold_start tcp --to "$vip4" --port 80 --count 100 --every $((10 * times)) && tcp=$hold || return 1
-	hold_start bulk --to "$vip6" --port 80 --count 10 --every $((10 * times)) --get $((100000 / times)) && bulk=$hold || return 1
+	hold_start bulk --to "$vip6" --port 80 --count 10 --every $((10 * times)) --get $((100000 / times)) &&
+		bulk=$hold || return 1
 	# What was there keeps its endpoint; what comes goes elsewhere.
 	weight 0 40 60 || return 1
 	news_start new4 --to "$vip4" --port 80 && new4=$news

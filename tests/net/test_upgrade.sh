@@ -91,7 +91,8 @@ under_numbers() { # DEED...
 	numbers_start six "$vip6" && six=$sender || return 1
 	hold_start tcp --to "$vip4" --port 80 --count 100 --every $((10 * times)) && tcp=$hold || return 1
 	# A veth's queue holds 256 frames: all that may be under way at once must fit, or a burst of these loses a datagram.
-	hold_start bulk --to "$vip6" --port 80 --count 2 --every $((10 * times)) --get $((50000 / times)) && bulk=$hold || return 1
+	hold_start bulk --to "$vip6" --port 80 --count 2 --every $((10 * times)) --get $((50000 / times)) &&
+		bulk=$hold || return 1
 	"$@" || return 1
 	nap 0.3
 	echo "frames that found a queue full: $(($(queues_dropped) - dropped))"
