@@ -226,7 +226,7 @@ static int connect_patiently(int fd, const struct sockaddr_storage *to)
 			return 0;
 		if (errno != EADDRNOTAVAIL || !options.source_port || try == 30)
 			return -errno;
-		usleep(100000);
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
 	}
 	return 0;
 }

@@ -38,8 +38,11 @@ endpoint_drains() {
 version_loses_all() { entry "s4" | apply >"$tmp/deed" && sleep 0.3 && entry | apply >"$tmp/deed"; }
 agent_dies() { agent_end KILL && sleep 0.3 && agent_start; }
 agent_stops() { agent_end TERM && sleep 0.2 && agent_start; }
-# By links and by filters of tc, for where the kernel has no tcx.
-programs_attached() { in_ns node bpftool -j net show | grep -o '"id":[0-9]*' | sort | tr '\n' ' '; }
+# By links, and by filters of tc for where the kernel has no tcx.
+programs_attached() {
+	{ bpftool -j link show | grep -o '"prog_id":[0-9]*'; in_ns node bpftool -j net show | grep -o '"id":[0-9]*'; } |
+		sort | tr '\n' ' '
+}
 
 programs_replaced() {
 	local before after
@@ -48,6 +51,7 @@ programs_replaced() {
 	agent_end TERM
 	agent_start --forward stack && sleep 0.2 || return 1
 	after=$(programs_attached)
+	[ -n "$before" ] || { echo "no program is seen at a door" && return 1; }
 	[ "$before" != "$after" ] || { echo "the doors run the same programs as before: $before" && return 1; }
 	agent_end TERM
 	agent_start
