@@ -456,6 +456,39 @@ static void lock_names_its_holder(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Readers share it and keep a writer out; one that it keeps out says so, and goes on. */
+static void readers_share_the_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct store *reader, *another;
+	int go, status;
+	pid_t pid;
+
+	talloc_free(f->store);
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &reader), 0);
+	assert_int_equal(store_lock_shared(reader, 0, f->diags), 0);
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &another), 0);
+	assert_int_equal(store_lock_shared(another, 0, f->diags), 0);
+	assert_int_equal(f->diags->count, 0);
+	assert_int_equal(store_open(f, f->dir, true, f->diags, &f->store), 0);
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), -ETIMEDOUT);
+	talloc_free(reader);
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), -ETIMEDOUT);
+	assert_int_equal(store_set_active(f->store, 1, 0), -ENOLCK);
+	talloc_free(another);
+	assert_int_equal(store_lock(f->store, 0, "test", f->diags), 0);
+	talloc_free(f->store);
+
+	pid = holder_start(f, &go);
+	assert_int_equal(store_open(f, f->dir, false, f->diags, &f->store), 0);
+	assert_int_equal(store_lock_shared(f->store, 20, f->diags), 0);
+	assert_non_null(strstr(last_text(f), "(sluice apply)"));
+	assert_non_null(strstr(last_text(f), "what follows may be of two moments"));
+	close(go);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 #define LOCKERS 8
 #define ROUNDS 20
 
@@ -677,27 +710,17 @@ static void folder_is_closed_to_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(digest_is_sha256),
-		TEST(revision_comes_back),
-		TEST(list_is_newest_first),
-		TEST(altered_byte_is_found),
-		TEST(torn_file_is_found),
-		TEST(renamed_file_is_found),
-		TEST(reader_sets_nothing_aside),
-		TEST(numbers_are_not_used_again),
-		TEST(oldest_are_removed),
-		TEST(active_comes_back),
-		TEST(activation_comes_back),
-		TEST(activation_that_is_altered_is_found),
-		TEST(endpoints_come_back),
-		TEST(seed_is_made_once),
-		TEST(lock_names_its_holder),
-		TEST(lockers_exclude_each_other),
-		TEST(descriptors_are_not_inherited),
-		TEST(leftovers_are_removed),
-		TEST(missing_folder_is_told),
-		TEST(folder_is_closed_to_others),
-		TEST(full_disk_leaves_nothing_half_written),
+		TEST(digest_is_sha256),           TEST(revision_comes_back),
+		TEST(list_is_newest_first),       TEST(altered_byte_is_found),
+		TEST(torn_file_is_found),         TEST(renamed_file_is_found),
+		TEST(reader_sets_nothing_aside),  TEST(numbers_are_not_used_again),
+		TEST(oldest_are_removed),         TEST(active_comes_back),
+		TEST(activation_comes_back),      TEST(activation_that_is_altered_is_found),
+		TEST(endpoints_come_back),        TEST(seed_is_made_once),
+		TEST(lock_names_its_holder),      TEST(readers_share_the_lock),
+		TEST(lockers_exclude_each_other), TEST(descriptors_are_not_inherited),
+		TEST(leftovers_are_removed),      TEST(missing_folder_is_told),
+		TEST(folder_is_closed_to_others), TEST(full_disk_leaves_nothing_half_written),
 		TEST(read_only_folder_is_told),
 	};
 

@@ -63,13 +63,14 @@ static int lock(struct cli *cli, void *scratch)
 {
 	_cleanup_talloc_ struct diags *unheard = diags_new(NULL);
 	size_t errors = cli->diags->errors;
+	unsigned timeout_ms = cli->node.timeout_ms ? cli->node.timeout_ms : NODE_TIMEOUT_MS;
 	struct store *store;
 	int err = store_open(scratch, cli->node.state_dir, false, unheard, &store);
 
 	/* No state folder, nobody to wait for. */
 	if (err == -ENOENT)
 		return CLI_DONE;
-	err = err ? err : store_lock(store, cli->node.timeout_ms, "detach", cli->diags);
+	err = err ? err : store_lock(store, timeout_ms, "detach", cli->diags);
 	return err ? cli_failed(cli, err, errors, "cannot take the lock") : CLI_DONE;
 }
 

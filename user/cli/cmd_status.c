@@ -285,7 +285,10 @@ static int status_run(struct cli *cli)
 		.warnings = json_array(),
 		.is_healthy = true,
 	};
-	int exit = cli_open(cli, scratch, NODE_READ, &status.node);
+	int exit;
+
+	cli->node.steady = true; /* what is compared here is written one after the other */
+	exit = cli_open(cli, scratch, NODE_READ, &status.node);
 
 	json_object_set_new(tree, "healthy", json_true());
 	json_object_set_new(tree, "warnings", status.warnings);
@@ -302,8 +305,9 @@ const struct command command_status = {
 	.usage = "[-o table|json|yaml]",
 	.summary = "Say how the data plane of this node is",
 	.text = "Devices and their doors, the active revision, whether routes are remembered,\n"
-		"how full the maps are, and whether the tables are what they should be. Exit\n"
-		"code 0: healthy; 1: no data plane, or drift.",
+		"how full the maps are, and whether the tables are what they should be. A\n"
+		"change under way is waited for, a second at most (--timeout). Exit code 0:\n"
+		"healthy; 1: no data plane, or drift.",
 	.example = "sluice status\n"
 		   "sluice status -o json | jq .active_revision",
 	.run = status_run,

@@ -27,7 +27,6 @@ static void environment_read(struct cli *cli)
 	cli->has_colour = may_colour(STDOUT_FILENO);
 	cli->has_error_colour = may_colour(STDERR_FILENO);
 	cli->has_unicode = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	cli->node.timeout_ms = 5000;
 }
 
 /*

@@ -35,7 +35,7 @@ struct node {
 };
 
 enum node_mode {
-	NODE_READ,  /* no lock: a snapshot */
+	NODE_READ,  /* no lock */
 	NODE_WRITE, /* the lock, waited for up to timeout_ms; on -ETIMEDOUT diags name the holder */
 };
 
@@ -44,10 +44,12 @@ struct node_options {
 	const char *pin_dir;   /* SL_PIN_DIR when NULL */
 	unsigned timeout_ms;   /* 0: NODE_TIMEOUT_MS; 1 is as good as not waiting */
 	const char *command;   /* shown to who waits for our lock; NULL: the program's name */
-	bool lazy;             /* model and inventory stay NULL until node_load: a fast rollback */
+	bool steady; /* NODE_READ: no change meanwhile, if that takes no longer than timeout_ms */
+	bool lazy;   /* model and inventory stay NULL until node_load: a fast rollback */
 	bool beside; /* another release's doors obey the word, be it hot in these maps or not */
 };
 #define NODE_TIMEOUT_MS 5000u
+#define NODE_STEADY_MS 1000u /* instead, for a reader: it goes on without the lock */
 
 /*
  * Opens state and kernel and loads the active revision: the kernel's word when there is a

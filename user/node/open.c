@@ -295,13 +295,17 @@ static int node_fill(struct node *node, const struct node_options *options, enum
 		     struct diags *diags)
 {
 	const char *command = options->command ? options->command : program_invocation_short_name;
-	unsigned timeout_ms = options->timeout_ms ? options->timeout_ms : NODE_TIMEOUT_MS;
+	unsigned timeout_ms = options->timeout_ms ? options->timeout_ms
+			      : options->steady   ? NODE_STEADY_MS
+						  : NODE_TIMEOUT_MS;
 	int err = store_open(node, options->state_dir, mode == NODE_WRITE, diags, &node->store);
 
 	node->is_lazy = options->lazy;
 	node->is_beside = options->beside;
 	if (!err && mode == NODE_WRITE)
 		err = store_lock(node->store, timeout_ms, command, diags);
+	else if (!err && options->steady)
+		err = store_lock_shared(node->store, timeout_ms, diags);
 	if (!err)
 		err = kernel_find(node, options->pin_dir, mode, options->lazy, diags);
 	if (!err)

@@ -24,12 +24,12 @@ static uint64_t now_ms(void)
 }
 
 /* flock has no time limit of its own, and an alarm would be the whole process's business. */
-static int lock_wait(int fd, unsigned timeout_ms)
+static int lock_wait(int fd, int kind, unsigned timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	uint64_t deadline = now_ms() + timeout_ms;
 
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
+	while (flock(fd, kind | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
 		if (now_ms() >= deadline)
@@ -40,7 +40,8 @@ static int lock_wait(int fd, unsigned timeout_ms)
 }
 
 /* The holder wrote its text when it took the lock, so the file's time is since when. */
-static void holder_complain(const struct store *store, unsigned timeout_ms, struct diags *diags)
+static void holder_tell(const struct store *store, enum diag_level level, const char *next,
+			struct diags *diags)
 {
 	_cleanup_talloc_ char *text = NULL;
 	char since[32] = "", *command = NULL;
@@ -53,19 +54,23 @@ static void holder_complain(const struct store *store, unsigned timeout_ms, stru
 		command = strchr(text, ' ');
 	}
 	if (!command) {
-		diag_add(diags, DIAG_ERROR, store->path, 0, 0, NULL,
-			 "the state folder is locked by another process; waited %g s: "
-			 "try --timeout",
-			 timeout_ms / 1000.0);
+		diag_add(diags, level, store->path, 0, 0, NULL,
+			 "the state folder is locked by another process; %s", next);
 		return;
 	}
 	*command++ = '\0';
 	if (!fstatat(store->dir, LOCK_FILE, &st, 0) && gmtime_r(&st.st_mtime, &tm))
 		strftime(since, sizeof(since), " since %FT%TZ", &tm);
-	diag_add(diags, DIAG_ERROR, store->path, 0, 0, NULL,
-		 "the state folder is locked by pid %s (%s)%s; waited %g s: "
-		 "try --timeout, or end it",
-		 text, command, since, timeout_ms / 1000.0);
+	diag_add(diags, level, store->path, 0, 0, NULL,
+		 "the state folder is locked by pid %s (%s)%s; %s", text, command, since, next);
+}
+
+static void holder_complain(const struct store *store, unsigned timeout_ms, struct diags *diags)
+{
+	char next[80];
+
+	snprintf(next, sizeof(next), "waited %g s: try --timeout, or end it", timeout_ms / 1000.0);
+	holder_tell(store, DIAG_ERROR, next, diags);
 }
 
 /* A text for people alone: the lock holds without it, on a full disk too. */
@@ -90,7 +95,7 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 		fd = openat(store->dir, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return store_complain(store, diags, LOCK_FILE, -errno, "cannot lock");
-	err = lock_wait(fd, timeout_ms);
+	err = lock_wait(fd, LOCK_EX, timeout_ms);
 	if (err == -ETIMEDOUT)
 		holder_complain(store, timeout_ms, diags);
 	if (err)
@@ -104,5 +109,28 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 	store->lock = TAKE_FD(fd);
 	file_remove_leftovers(store->dir);
 	file_remove_leftovers(store->revisions);
+	return 0;
+}
+
+int store_lock_shared(struct store *store, unsigned timeout_ms, struct diags *diags)
+{
+	_cleanup_close_ int fd = -1;
+	int err;
+
+	if (store->lock >= 0 || store->shared >= 0 || store->dir < 0)
+		return 0;
+	fd = openat(store->dir, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* nobody has written here yet */
+	if (fd < 0)
+		return store_complain(store, diags, LOCK_FILE, -errno, "cannot lock");
+	err = lock_wait(fd, LOCK_SH, timeout_ms);
+	if (err == -ETIMEDOUT) {
+		holder_tell(store, DIAG_WARNING, "what follows may be of two moments", diags);
+		return 0;
+	}
+	if (err)
+		return store_complain(store, diags, LOCK_FILE, err, "cannot lock");
+	store->shared = TAKE_FD(fd);
 	return 0;
 }

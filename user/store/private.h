@@ -13,6 +13,7 @@ struct store {
 	int dir;       /* the state folder */
 	int revisions; /* its folder of revisions */
 	int lock;      /* -1: not locked */
+	int shared;    /* with other readers; -1: not */
 	uint32_t staged_active, staged_previous; /* what the pointer's staged file says; 0: none */
 	char *activation;       /* the lines that go below the next pointer; NULL: none */
 	bool is_unsettled;      /* see store_is_settled */

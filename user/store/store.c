@@ -48,6 +48,7 @@ static int store_release(struct store *store)
 	    ftruncate(store->lock, 0))
 		lseek(store->lock, 0, SEEK_SET); /* it stays: the lock is what counts */
 	cleanup_close_p(&store->lock);
+	cleanup_close_p(&store->shared);
 	cleanup_close_p(&store->revisions);
 	cleanup_close_p(&store->dir);
 	return 0;
@@ -107,7 +108,7 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 
 	if (!store)
 		return -ENOMEM;
-	store->dir = store->revisions = store->lock = -1;
+	store->dir = store->revisions = store->lock = store->shared = -1;
 	talloc_set_destructor(store, store_release);
 	store->path = talloc_strdup(store, dir ? dir : STORE_DIR_DEFAULT);
 	if (!store->path)

@@ -55,6 +55,11 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
  */
 int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags);
 /*
+ * Keeps writers out while somebody reads folder and kernel as one, until talloc_free of the store.
+ * When one of them keeps us out for that long, a warning names it, and nothing is locked: 0.
+ */
+int store_lock_shared(struct store *store, unsigned timeout_ms, struct diags *diags);
+/*
  * Whether what this folder describes is as the last holder of the lock wanted it: not when it was
  * killed, until somebody has brought everything up to date and says so.
  */
