@@ -84,7 +84,7 @@ steady_status() {
 	changes=$!
 	pids="$pids $changes"
 	while kill -0 "$changes" 2>"$tmp/kill"; do
-		sluice status >"$tmp/status" 2>&1 || { cat "$tmp/status" && return 1; }
+		sluice status --timeout $((5 * times)) >"$tmp/status" 2>&1 || { cat "$tmp/status" && return 1; }
 		if grep warning "$tmp/status"; then return 1; fi
 	done
 	wait "$changes" || { cat "$tmp/changes" && return 1; }
