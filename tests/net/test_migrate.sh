@@ -181,7 +181,7 @@ afterwards() {
 		is "revisions said to be lost" "" "$(grep 'held no revision' "$tmp/agent.log")"
 }
 
-# Without any load, so that nothing but the held ones is in the table.
+# Before any load, so that nothing but the held ones is in the table: what was closed is swept from it at any time.
 counted() {
 	local before abi
 
@@ -189,6 +189,7 @@ counted() {
 	hold_start still --to "$vip4" --port 80 --count 60 --every $((200 * times)) || return 1
 	for abi in "$other" "$here"; do
 		before=$(flows_used)
+		is "ways of held connections" 120 "$before" || return 1
 		to "$abi" || return 1
 		is "ways in the table" "$before" "$(flows_used)" || return 1
 		agent_end TERM
@@ -266,9 +267,9 @@ for door in ${DOORS:-tc xdp}; do
 	numbers_config | apply >"$tmp/row" || die "the configuration is taken"
 	guard_start
 	migrate="migrate_under_load: no datagram lost, no connection broken:"
+	row "migrate: no flow comes or goes" counted
 	row "$migrate an agent of another layout takes over, and back" both_ways TERM
 	row "$migrate the agents before were killed" both_ways KILL
-	row "migrate: no flow comes or goes" counted
 	row "migrate: weights and rollback are obeyed after it" afterwards
 	row "$migrate the start that takes over is killed before its system calls" killed
 	[ ! -s "$tmp/figures" ] || while read -r line; do note "$line"; done <"$tmp/figures"
