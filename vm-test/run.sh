@@ -84,7 +84,8 @@ word() { # OUT FILE
 	cat "$1/$2" 2>/dev/null || echo -
 }
 
-skips() { # FILE
+skips() { # FILE: not there when no level ran
+	[ -e "$1" ] || return 0
 	sed -n 's/^skipped:.*# *SKIP */skipped: /Ip' "$1" | sort | uniq -c | sort -rn |
 		sed 's/^ *\([0-9]*\) skipped: /\1 x /' | paste -sd';'
 }
