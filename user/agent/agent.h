@@ -28,6 +28,7 @@ struct agent {
 	int alone;        /* descriptor of the lock that no other agent has; until the end */
 	struct kernel_routes *routes; /* what it hears of routes by; NULL when it need not */
 	const char *routes_said;      /* why they are not remembered, as last said */
+	char config_digest[65];       /* of the folder as it was applied last; "": not yet */
 };
 
 /* Runs `work` with the state folder locked and opened; logs what it says. */

@@ -40,8 +40,8 @@ static bool digest_is(const char *state_dir, const char *hex)
 }
 
 /*
- * Written aside and renamed. Lost in a crash, the folder is applied once more: the same intents
- * make no revision.
+ * Written aside and renamed. Lost in a crash, the folder is applied once more by the next start,
+ * over whatever else was changed meanwhile; this agent knows it without the disk.
  */
 static void digest_write(const char *state_dir, const char *hex)
 {
@@ -70,13 +70,16 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 	struct input_result input = {};
 	struct node_result result = {};
 	char hex[65];
+	bool is_known;
 	size_t count = 0;
 	int err = input_read(diags, &agent->options->config_dir, 1, diags, &texts, &count);
 
 	if (err)
 		return err;
 	texts_digest(texts, count, hex);
-	if (digest_is(agent->options->state_dir, hex)) {
+	is_known = !strcmp(agent->config_digest, hex) ||
+		   (!*agent->config_digest && digest_is(agent->options->state_dir, hex));
+	if (is_known && !node->has_lost_endpoints) {
 		log_line(LOG_LEVEL_DEBUG, "%s: as it was applied last", agent->options->config_dir);
 		return 0;
 	}
@@ -86,9 +89,10 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 			 "holds no object: an empty folder is taken for a mistake");
 		err = -EINVAL;
 	}
+	/* Only who serves is asked for, where that is lost: what was changed since stays. */
 	if (!err)
-		err = node_commit(node, input.model, input.inventory, &change, diags, diags,
-				  &result);
+		err = node_commit(node, is_known ? node->model : input.model, input.inventory,
+				  &change, diags, diags, &result);
 	if (err) {
 		log_line(LOG_LEVEL_ERROR, "%s: refused; revision %u stays active",
 			 agent->options->config_dir, node->active);
@@ -96,6 +100,7 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 	}
 	log_line(LOG_LEVEL_NOTE, "%s: %s, revision %u is active", agent->options->config_dir,
 		 result.is_new ? "applied" : "no new rules", result.revision);
+	memcpy(agent->config_digest, hex, sizeof(hex));
 	digest_write(agent->options->state_dir, hex);
 	return 0;
 }

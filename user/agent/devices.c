@@ -29,29 +29,41 @@ static const struct kernel_device *device_find(const struct kernel_device *list,
 	return NULL;
 }
 
-static void device_attach(struct agent *agent, uint32_t ifindex, const char *name, bool is_new,
+static bool device_attach(struct agent *agent, uint32_t ifindex, const char *name, bool is_new,
 			  struct diags *diags)
 {
 	struct kernel_device device;
 
 	if (kernel_attach(agent->kernel, ifindex, agent->options->door, diags, &device))
-		return;
+		return false;
 	if (is_new)
 		log_line(LOG_LEVEL_NOTE, "%s: attached (%s, %s%s%s)", name, device.door,
 			 device.tc_hook, *device.xdp_mode ? ", XDP " : "", device.xdp_mode);
+	return true;
 }
 
-static void devices_attach(struct agent *agent, const struct if_nameindex *links,
-			   const struct kernel_device *now, size_t count, bool refresh,
-			   struct diags *diags)
+/*
+ * One interface that takes no door must not leave the others without an agent: only where none of
+ * those that are wanted has its doors is that an error.
+ */
+static int devices_attach(struct agent *agent, const struct if_nameindex *links,
+			  const struct kernel_device *now, size_t count, bool refresh,
+			  struct diags *diags)
 {
+	size_t failed = 0, attached = 0;
+
 	for (const struct if_nameindex *link = links; link->if_index; link++) {
 		const struct kernel_device *known = device_find(now, count, link->if_index);
 
-		if (!is_wanted(agent->options, link->if_name) || (known && !refresh))
+		if (!is_wanted(agent->options, link->if_name))
 			continue;
-		device_attach(agent, link->if_index, link->if_name, !known, diags);
+		if ((known && !refresh) ||
+		    device_attach(agent, link->if_index, link->if_name, !known, diags))
+			attached++;
+		else
+			failed++;
 	}
+	return failed && !attached ? -EIO : 0;
 }
 
 static void devices_detach(struct agent *agent, const struct if_nameindex *links,
@@ -102,10 +114,11 @@ int devices_sync(struct agent *agent, bool refresh)
 		err = kernel_devices(diags, agent->kernel, &now, &count);
 	if (!err) {
 		devices_detach(agent, links, now, count);
-		devices_attach(agent, links, now, count, refresh, diags);
-		err = diags->errors ? -EIO : 0;
+		err = devices_attach(agent, links, now, count, refresh, diags);
 	}
-	if (err && !diags->errors)
+	if (err == -EIO && !diags->errors)
+		log_line(LOG_LEVEL_ERROR, "no interface that --device names could be attached");
+	else if (err && !diags->errors)
 		devices_complain(err);
 	log_diags(diags);
 	return err;

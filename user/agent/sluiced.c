@@ -42,6 +42,7 @@ struct loop {
 	int epoll;
 	int fd[SOURCE_COUNT];
 	bool is_look_due;
+	bool are_links_due; /* somebody held the lock for too long */
 };
 
 int agent_locked(struct agent *agent, const char *what,
@@ -73,15 +74,17 @@ int agent_locked(struct agent *agent, const char *what,
 
 static int check_work(struct agent *agent, struct node *node, struct diags *diags)
 {
-	int repairs = node_reconcile(node, true, diags);
+	int repairs = node_reconcile(node, true, diags), err = 0;
 
-	if (repairs < 0)
-		return repairs;
-	agent->repairs += repairs;
-	if (repairs)
+	if (repairs > 0) {
+		agent->repairs += repairs;
 		log_line(LOG_LEVEL_WARNING, "%d repairs (%llu since the start)", repairs,
 			 (unsigned long long)agent->repairs);
-	return node->kernel ? kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S) : 0;
+	}
+	/* Also when the rest failed: it may have failed for the room that this makes. */
+	if (node->kernel)
+		err = kernel_flows_sweep(node->kernel, KERNEL_TCP_IDLE_S);
+	return repairs < 0 ? repairs : err;
 }
 
 /*
@@ -305,16 +308,30 @@ static void look_take(struct loop *loop, struct agent *agent)
 		look_start(loop);
 }
 
+/* News come once: who finds the folder locked for too long asks again soon. */
+static void links_take(struct loop *loop, struct agent *agent)
+{
+	loop->are_links_due = devices_sync(agent, false) == -ETIMEDOUT;
+	if (loop->are_links_due)
+		settle_start(loop);
+}
+
+static void config_take(struct loop *loop, struct agent *agent)
+{
+	if (!agent->options->config_dir)
+		return;
+	config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
+	if (config_apply(agent) == -ETIMEDOUT)
+		settle_start(loop);
+}
+
 /* What events tell is looked at again by the clock: an event may be lost, or never have come. */
 static void everything_check(struct loop *loop, struct agent *agent)
 {
 	agent_locked(agent, "check", check_work);
 	devices_sync(agent, true);
 	look_take(loop, agent);
-	if (!agent->options->config_dir)
-		return;
-	config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
-	config_apply(agent);
+	config_take(loop, agent);
 }
 
 /* True when the signal ends the agent. */
@@ -345,7 +362,7 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 		break;
 	case SOURCE_LINKS:
 		if (devices_news(fd))
-			devices_sync(agent, false);
+			links_take(loop, agent);
 		break;
 	case SOURCE_CONFIG:
 		config_news(fd);
@@ -353,8 +370,9 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 		break;
 	case SOURCE_SETTLE:
 		timer_read(fd);
-		config_watch_again(loop->fd[SOURCE_CONFIG], agent->options->config_dir);
-		config_apply(agent);
+		if (loop->are_links_due)
+			links_take(loop, agent);
+		config_take(loop, agent);
 		break;
 	case SOURCE_ROUTES:
 		if (routes_news(agent))
@@ -444,6 +462,9 @@ int main(int argc, char **argv)
 		return 1;
 	err = options.detach ? detach_run(&options, diags) : agent_start(&agent, &options, diags);
 	log_diags(diags);
+	if (err && !diags->errors)
+		log_line(LOG_LEVEL_ERROR, "cannot %s: %s", options.detach ? "detach" : "start",
+			 strerror(-err));
 	if (!err && !options.detach)
 		err = options.once ? agent_bring_up(&agent) : agent_run(&agent);
 	kernel_routes_close(agent.routes);

@@ -86,6 +86,7 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 		return refuse(cli);
 	if (err)
 		return cli_failed(cli, err, errors, "cannot apply");
+	node_unlock(node);
 	return result_show(cli, &input, &result);
 }
 

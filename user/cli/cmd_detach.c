@@ -67,10 +67,10 @@ static int lock(struct cli *cli, void *scratch)
 	struct store *store;
 	int err = store_open(scratch, cli->node.state_dir, false, unheard, &store);
 
+	err = err ? err : store_lock(store, timeout_ms, "detach", cli->diags);
 	/* No state folder, nobody to wait for. */
 	if (err == -ENOENT)
 		return CLI_DONE;
-	err = err ? err : store_lock(store, timeout_ms, "detach", cli->diags);
 	return err ? cli_failed(cli, err, errors, "cannot take the lock") : CLI_DONE;
 }
 

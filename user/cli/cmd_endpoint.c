@@ -249,6 +249,7 @@ static int request_commit(struct cli *cli, void *scratch, struct node *node,
 
 	if (err)
 		return cli_refused(cli, err, errors, "cannot change the endpoints");
+	node_unlock(node);
 	return result_show(cli, request, &result);
 }
 

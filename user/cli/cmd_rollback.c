@@ -89,6 +89,7 @@ static int roll_back(struct cli *cli, uint32_t number)
 		return fail(cli, err, errors, number);
 	if (cli->node.lazy)
 		summary_make(node, scratch, before, &result);
+	node_unlock(node);
 	return result_show(cli, host, before, &result);
 }
 

@@ -13,6 +13,7 @@ struct weight_change {
 	size_t word_count;
 	struct service before, *service; /* `service` is of the model that will be committed */
 	size_t rules[2], rule_count;
+	bool is_committed; /* what fails after that is only said, and nothing to be tried again */
 };
 
 static int words_parse(struct cli *cli, void *parent, struct weight_change *change)
@@ -119,7 +120,7 @@ static int split_show(struct cli *cli, void *scratch, const struct weight_change
 }
 
 static int weights_commit(struct cli *cli, void *scratch, struct node *node, struct model *model,
-			  const struct weight_change *weights)
+			  struct weight_change *weights)
 {
 	struct node_change change = cli_change(cli);
 	struct node_result result;
@@ -128,6 +129,8 @@ static int weights_commit(struct cli *cli, void *scratch, struct node *node, str
 
 	if (err)
 		return cli_refused(cli, err, errors, "cannot set the weights");
+	weights->is_committed = true;
+	node_unlock(node);
 	return split_show(cli, scratch, weights, &result);
 }
 
@@ -148,24 +151,27 @@ static int weight_set(struct cli *cli, void *scratch, struct node *node,
 	return exit ? exit : weights_commit(cli, scratch, node, model, change);
 }
 
-/* Whatever stands in its way, or is to be said about it, is for the whole to say. */
+/*
+ * False: nothing has changed. Whatever stands in its way, or is to be said about it, is for the
+ * whole to say.
+ */
 static bool weight_set_part(struct cli *cli, void *scratch, struct node *node,
-			    const struct weight_change *words)
+			    const struct weight_change *words, int *ret_exit)
 {
 	struct weight_change change = *words;
 	struct diags *said = cli->diags;
-	bool is_done;
 
 	cli->diags = diags_new(cli);
-	is_done = cli->diags && !weight_set(cli, scratch, node, &change);
-	for (size_t i = 0; is_done && i < cli->diags->count; i++) {
+	if (cli->diags)
+		*ret_exit = weight_set(cli, scratch, node, &change);
+	for (size_t i = 0; change.is_committed && i < cli->diags->count; i++) {
 		const struct diag *d = &cli->diags->list[i];
 
 		diag_add(said, d->level, d->file, d->line, d->column, d->path, "%s", d->text);
 	}
 	talloc_free(cli->diags);
 	cli->diags = said;
-	return is_done;
+	return change.is_committed;
 }
 
 static int weight_run(struct cli *cli)
@@ -182,8 +188,8 @@ static int weight_run(struct cli *cli)
 	if (exit)
 		return exit;
 	err = node_load_part(node, cli->args.words[0], cli->diags);
-	if (!err && weight_set_part(cli, scratch, node, &change))
-		return CLI_DONE;
+	if (!err && weight_set_part(cli, scratch, node, &change, &exit))
+		return exit;
 	if (err && err != -EAGAIN) {
 		/* A revision that cannot be read: only a whole open knows which else to take. */
 		talloc_free(node);

@@ -253,14 +253,15 @@ static const char *xdp_advice(enum kernel_door door, int err)
 {
 	if (err == -EPERM)
 		return "; another's XDP program is there, and what it takes to stand beside it was "
-		       "given up when no interface needed it: start sluiced again";
+		       "given up when no interface needed it: if libxdp put it there, start "
+		       "sluiced again; beside any other --door tc works";
 	return door == KERNEL_DOOR_XDP ? "; --door tc works without" : "; using tc alone";
 }
 
 static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 		      enum kernel_door door, struct diags *diags, uint32_t *flags)
 {
-	uint32_t xdp = 0;
+	uint32_t xdp = 0, before = 0;
 	int err;
 
 	if (door == KERNEL_DOOR_TC || (door == KERNEL_DOOR_AUTO && !is_hardware(name))) {
@@ -277,6 +278,9 @@ static int xdp_choose(struct kernel *kernel, uint32_t ifindex, const char *name,
 				 "door");
 		return 0;
 	}
+	/* What is there goes on, and is still what is there. */
+	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
+	*flags |= before & (SL_DEVICE_XDP_NATIVE | SL_DEVICE_XDP_GENERIC | SL_DEVICE_XDP_SHARED);
 	diag_add(diags, door == KERNEL_DOOR_XDP ? DIAG_ERROR : DIAG_WARNING, name, 0, 0, NULL,
 		 "cannot attach XDP: %s%s", strerror(-err), xdp_advice(door, err));
 	return door == KERNEL_DOOR_XDP ? err : 0;
@@ -300,8 +304,11 @@ static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *nam
 	int err = tc_attach(kernel, ifindex, flags);
 
 	if (err)
-		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL, "cannot attach the tc door: %s",
-			 strerror(-err));
+		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL, "cannot attach the tc door: %s%s",
+			 strerror(-err),
+			 err == -ENOENT ? "; the pins are gone (sluice detach?): restart sluiced, "
+					  "or stop it"
+					: "");
 	if (!err)
 		err = xdp_choose(kernel, ifindex, name, door, diags, flags);
 	if (err)

@@ -190,8 +190,10 @@ int kernel_audit(struct kernel *kernel, const struct plan *plan, uint32_t revisi
 	uint8_t digest[32];
 	int err = stage_open(NULL, kernel, plan, diags, STAGE_ALL, &stage);
 
-	if (!err)
+	if (!err) {
+		stage->is_comparison = true;
 		err = stage_members(stage, false);
+	}
 	if (!err)
 		err = stage_splits(stage);
 	if (err)

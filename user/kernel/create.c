@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <unistd.h>
 
 #define BPF_ROOT "/sys/fs/bpf"
 
@@ -25,7 +26,8 @@ static int bpffs_mount(const char *pin_dir, struct diags *diags)
 	if (strncmp(pin_dir, BPF_ROOT, strlen(BPF_ROOT)) ||
 	    (!statfs(BPF_ROOT, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC))
 		return 0;
-	if (mount("bpf", BPF_ROOT, "bpf", 0, NULL)) {
+	/* Without a mode everybody may make folders there. */
+	if (mount("bpf", BPF_ROOT, "bpf", 0, "mode=0700")) {
 		int err = -errno;
 
 		diag_add(diags, DIAG_ERROR, BPF_ROOT, 0, 0, NULL,
@@ -33,6 +35,22 @@ static int bpffs_mount(const char *pin_dir, struct diags *diags)
 		return err;
 	}
 	return 0;
+}
+
+/* What is pinned there is believed: whoever may change the folder may change what runs. */
+static int pin_dir_guard(const char *pin_dir, struct diags *diags)
+{
+	struct stat status;
+
+	if (lstat(pin_dir, &status))
+		return -errno;
+	if (S_ISDIR(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 022))
+		return 0;
+	diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
+		 "the folder of pins is not this user's alone (owner %u, mode %04o): remove it, or "
+		 "give another --pins",
+		 status.st_uid, status.st_mode & 07777);
+	return -EPERM;
 }
 
 static int pin_dir_make(const char *pin_dir, struct diags *diags)
@@ -50,7 +68,7 @@ static int pin_dir_make(const char *pin_dir, struct diags *diags)
 			 "cannot make the folder of pins: %s", strerror(-err));
 		return err;
 	}
-	return 0;
+	return pin_dir_guard(pin_dir, diags);
 }
 
 /* What may change while the maps stay. The seed may not: another would move every client. */
@@ -86,34 +104,6 @@ static int settings_check(const struct kernel_settings *settings, struct diags *
 		 "1048576), and slots a power of two from 8 to 65536; found %u",
 		 slots);
 	return -EINVAL;
-}
-
-/*
- * `abi` is the first word of `control`. It is 0 while the maps are made and while they are removed:
- * what whoever was killed then has left is not whole, and nobody's.
- */
-static int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
-{
-	char path[320], value[256];
-	struct bpf_map_info info = {};
-	uint32_t size = sizeof(info), zero = 0;
-	int err = path_join(path, sizeof(path), pin_dir, map_names[MAP_CONTROL]);
-
-	if (err)
-		return err;
-
-	_cleanup_close_ int fd = bpf_obj_get(path);
-
-	if (fd < 0)
-		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	if (info.value_size > sizeof(value))
-		return -EPROTO;
-	if (bpf_map_lookup_elem(fd, &zero, value))
-		return -errno;
-	memcpy(ret_abi, value, 4);
-	return 0;
 }
 
 /* The links' folder goes with what is in it. */

@@ -58,7 +58,8 @@ int pin_remove(const char *path)
 	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
-/* Every pin of a folder goes; which they are does not matter, also those of another version. */
+/* Every pin of a folder of ours goes; which they are does not matter, also those of another
+ * version. */
 int pins_remove(const char *dir)
 {
 	DIR *folder = opendir(dir);
@@ -189,6 +190,48 @@ int pins_clear(const char *pin_dir)
 	return err;
 }
 
+/* Programs of a release that names them otherwise. What is somebody else's stays. */
+static void programs_retire(const char *pin_dir)
+{
+	DIR *folder = opendir(pin_dir);
+	struct dirent *entry;
+	char path[600];
+
+	while (folder && (entry = readdir(folder))) {
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+
+		snprintf(path, sizeof(path), "%s/%s", pin_dir, entry->d_name);
+		if (entry->d_type == DT_DIR || strncmp(entry->d_name, "prog_", 5))
+			continue;
+
+		_cleanup_close_ int fd = bpf_obj_get(path);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) &&
+		    !strncmp(info.name, "sl_", 3))
+			unlink(path);
+	}
+	if (folder)
+		closedir(folder);
+}
+
+/* The folder itself stays where somebody else has something in it. */
+static int pin_dir_remove(const char *pin_dir)
+{
+	char path[320];
+	int err = path_join(path, sizeof(path), pin_dir, COMMIT_DIR);
+
+	if (!err)
+		err = pins_remove(path);
+	pins_retire(pin_dir);
+	programs_retire(pin_dir);
+	if (!err)
+		err = pins_clear(pin_dir);
+	if (!err && rmdir(pin_dir) && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
+		err = -errno;
+	return err;
+}
+
 int kernel_detach_all(const char *pin_dir, struct diags *diags)
 {
 	int err;
@@ -198,7 +241,7 @@ int kernel_detach_all(const char *pin_dir, struct diags *diags)
 	/* The doors first: as long as one is there, so is all that it needs. */
 	links_remove(pin_dir);
 	maps_disown(pin_dir);
-	err = pins_remove(pin_dir);
+	err = pin_dir_remove(pin_dir);
 	if (err)
 		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL, "cannot remove the pins: %s",
 			 strerror(-err));

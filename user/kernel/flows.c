@@ -205,11 +205,14 @@ static bool is_over(const struct sweep *sweep, uint64_t word)
 static bool way_end(struct sl_way *way, const struct sl_way *read)
 {
 	__u64 tag = read->tag;
+	bool is_over;
 
-	if (__atomic_load_n(&way->word, __ATOMIC_ACQUIRE) != read->word)
+	if (!__atomic_compare_exchange_n(&way->tag, &tag, SL_WAY_TAKEN, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
 		return false;
-	return __atomic_compare_exchange_n(&way->tag, &tag, SL_WAY_EMPTY, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	is_over = __atomic_load_n(&way->word, __ATOMIC_ACQUIRE) == read->word;
+	__atomic_store_n(&way->tag, is_over ? SL_WAY_EMPTY : read->tag, __ATOMIC_RELEASE);
+	return is_over;
 }
 
 static void word_name(struct sweep *sweep, uint64_t word)

@@ -224,6 +224,12 @@ int pins_remove(const char *dir);
 void maps_disown(const char *pin_dir);
 /* All that a start makes, and nothing else that may be in the folder. */
 int pins_clear(const char *pin_dir);
+/*
+ * The first word of `control`, in the maps of any release. It is 0 while the maps are made and
+ * while they are removed: what whoever was killed then has left is not whole, and nobody's. -ENOENT
+ * where there are none.
+ */
+int abi_pinned(const char *pin_dir, uint32_t *ret_abi);
 /* Is it one of our doors, and does it use the map `owner`? 0: the name is enough. */
 bool program_is_ours(uint32_t id, uint32_t owner);
 /* How many filters, whoever's, stand at one side; -errno when that cannot be told. */

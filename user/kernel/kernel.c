@@ -249,6 +249,7 @@ int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 {
 	__attribute__((cleanup(cleanup_kernel_p))) struct kernel *kernel =
 		calloc(1, sizeof(*kernel));
+	uint32_t abi = 0;
 	int err;
 
 	if (!kernel)
@@ -263,14 +264,19 @@ int kernel_open_to_flip(const char *pin_dir, struct kernel **ret_kernel)
 		return -ENAMETOOLONG;
 	snprintf(kernel->pin_dir, sizeof(kernel->pin_dir), "%s", pin_dir);
 	snprintf(kernel->base_dir, sizeof(kernel->base_dir), "%s", pin_dir);
-	err = maps_open(kernel);
+	err = abi_pinned(kernel->pin_dir, &abi);
 	if (err)
 		return err;
 	/* Maps that were made, and whose maker died before it was done. */
-	if (!control_of(kernel)->abi)
+	if (!abi)
 		return -ENOENT;
-	if (control_of(kernel)->abi != SL_ABI)
+	if (abi != SL_ABI)
 		return -EPROTO;
+	err = maps_open(kernel);
+	/* Whole by its own word, and yet a pin is gone: the doors run on, and nobody may think that
+	 * there is nothing to change. */
+	if (err)
+		return err == -ENOENT ? -EUCLEAN : err;
 	*ret_kernel = TAKE_PTR(kernel);
 	return 0;
 }
@@ -302,6 +308,14 @@ uint32_t kernel_active(const struct kernel *kernel)
 bool kernel_is_hot(const struct kernel *kernel, uint32_t revision)
 {
 	return revision && revision_place(kernel, revision)->number == revision;
+}
+
+bool kernel_has_place(const struct kernel *kernel, uint32_t revision)
+{
+	uint32_t held = revision_place(kernel, revision)->number;
+
+	return !held || held == revision ||
+	       (held != kernel_active(kernel) && held != control_of(kernel)->fallback);
 }
 
 bool revision_is_read(const struct kernel *kernel, uint32_t revision)

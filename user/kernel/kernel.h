@@ -108,6 +108,8 @@ size_t kernel_features(struct kernel_feature ret_list[KERNEL_FEATURES]);
 uint32_t kernel_active(const struct kernel *kernel);
 uint32_t kernel_obeyed(const struct kernel *kernel);
 bool kernel_is_hot(const struct kernel *kernel, uint32_t revision);
+/* Whether a revision of that number can be written: its place is not that of one that is obeyed. */
+bool kernel_has_place(const struct kernel *kernel, uint32_t revision);
 /* The directory of hot revisions: fills up to SL_HOT_MAX, ascending by number; returns how many. */
 size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_list);
 

@@ -27,6 +27,30 @@ int map_pin_path(const char *pin_dir, const char *name, char path[static 320])
 	return access(path, F_OK) ? path_join(path, 320, pin_dir, name) : 0;
 }
 
+int abi_pinned(const char *pin_dir, uint32_t *ret_abi)
+{
+	char path[320], value[256];
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info), zero = 0;
+	int err = map_pin_path(pin_dir, map_names[MAP_CONTROL], path);
+
+	if (err)
+		return err;
+
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	if (info.value_size > sizeof(value))
+		return -EPROTO;
+	if (bpf_map_lookup_elem(fd, &zero, value))
+		return -errno;
+	memcpy(ret_abi, value, 4);
+	return 0;
+}
+
 bool next_is_live(const char *base_dir)
 {
 	char path[320];

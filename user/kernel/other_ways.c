@@ -147,6 +147,10 @@ static void way_merge(struct sl_way *way, struct other_pass pass, uint16_t now, 
 		merged = word;
 		if (pass.ours_counts && (is_same ? ours < theirs : ours <= theirs))
 			return;
+		/* The tuple was used again: what has ended there is the connection before. */
+		if (pass.ours_counts && word & SL_FLOW_CLOSED && !(held & SL_FLOW_CLOSED) &&
+		    ours == theirs)
+			return;
 		if (pass.ours_counts && is_same)
 			merged = word | (uint8_t)held;
 	} while (!__atomic_compare_exchange_n(&way->word, &held, merged, false, __ATOMIC_ACQ_REL,

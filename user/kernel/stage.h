@@ -44,9 +44,10 @@ struct stage {
 	struct sl_split *splits; /* plan split -> kernel split */
 	uint32_t **members_of;   /* plan split -> its members, for writing */
 	uint32_t next_version, next_endpoint, next_vip;
-	uint32_t shares;   /* of room that it may use; 0: it has looked itself */
-	uint32_t began[3]; /* where its cursors stood */
-	bool has_orphans;  /* services of no revision: whoever wrote or removed them was killed */
+	uint32_t shares;    /* of room that it may use; 0: it has looked itself */
+	uint32_t began[3];  /* where its cursors stood */
+	bool is_comparison; /* nothing will be written: no places are taken, which may be none */
+	bool has_orphans;   /* services of no revision: whoever wrote or removed them was killed */
 };
 
 /* The key as the versions map holds it: whole, or shortened with a hash of the whole. */

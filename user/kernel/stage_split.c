@@ -55,7 +55,8 @@ static int table_take(struct stage *stage, const uint8_t *ordinals, uint32_t siz
 			return 0;
 		}
 	}
-	if (arena_take(&stage->slots, groups, ret_base))
+	*ret_base = UINT32_MAX - (uint32_t)stage->table_count; /* nowhere, and no other's */
+	if (!stage->is_comparison && arena_take(&stage->slots, groups, ret_base))
 		return stage_full(stage, MAP_SLOTS);
 	return table_add(stage, ordinals, *ret_base, size, true);
 }
@@ -118,7 +119,8 @@ static int split_stage(struct stage *stage, size_t at)
 	if (err)
 		return err;
 	stage->members_of[at] = members;
-	if (arena_take(&stage->members, split->member_count, &split->member_base))
+	if (!stage->is_comparison &&
+	    arena_take(&stage->members, split->member_count, &split->member_base))
 		return stage_full(stage, MAP_MEMBERS);
 	return 0;
 }

@@ -111,8 +111,7 @@ static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *d
 
 	if (!place->number || place->number == revision)
 		return 0;
-	if (place->number == kernel_active(kernel) ||
-	    place->number == control_of(kernel)->fallback) {
+	if (!kernel_has_place(kernel, revision)) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "revision %u would take the place of revision %u, which is active: the "
 			 "next number is free",

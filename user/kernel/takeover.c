@@ -234,8 +234,9 @@ static int takeover_open(struct takeover *takeover)
 
 	_cleanup_close_ int verdicts = bpf_obj_get(path);
 
+	/* Without it any door would pass for the other's, ours too. */
 	takeover->owner = map_id(verdicts);
-	return 0;
+	return takeover->owner ? 0 : -ENOENT;
 }
 
 /* The other's doors still come first: when it fails, all is as it was. */

@@ -103,11 +103,23 @@ static uint32_t number_least(const struct kernel *kernel)
 	return word >= least && word - least < SL_HOT_MAX ? word + 1 : least;
 }
 
+/* Whose place in the kernel's directory nobody holds who is obeyed: a thousand before it may be. */
+static int number_choose(struct node *node, uint32_t *ret_number)
+{
+	uint32_t number;
+	int err = store_number_next(node->store, number_least(node->kernel), &number);
+
+	while (!err && node->kernel && !kernel_has_place(node->kernel, number))
+		number++;
+	if (!err)
+		*ret_number = number;
+	return err;
+}
+
 static int commit_save(struct commit *commit)
 {
 	const struct node_change *change = commit->change;
 	struct store_revision revision = {
-		.number = number_least(commit->node->kernel),
 		.parent = commit->node->active,
 		.time = time(NULL),
 		.author = node_author(commit->scratch, change),
@@ -119,6 +131,8 @@ static int commit_save(struct commit *commit)
 	int err = 0;
 
 	if (commit->result.is_new)
+		err = number_choose(commit->node, &revision.number);
+	if (!err && commit->result.is_new)
 		err = store_save(commit->node->store, &revision, commit->diags);
 	if (!err && commit->result.is_new)
 		commit->saved = revision;
@@ -179,6 +193,10 @@ static void commit_undo(struct commit *commit)
 	struct node *node = commit->node;
 	int err = 0;
 
+	/* Without a kernel the pointer may be in its place though its folder could not be synced.
+	 */
+	if (commit->saved.number && !node->kernel)
+		store_set_active(node->store, node->active, node->previous);
 	if (commit->saved.number)
 		err = store_remove(node->store, commit->saved.number);
 	if (err)
@@ -191,8 +209,10 @@ static void commit_undo(struct commit *commit)
 
 int node_activate(struct node *node, uint32_t number, struct diags *diags)
 {
-	int err = node->kernel ? kernel_flip(node->kernel, number) : 0;
+	int err = store_check_locked(node->store);
 
+	if (!err && node->kernel)
+		err = kernel_flip(node->kernel, number);
 	if (err) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the data plane cannot be flipped to revision %u: %s", number,

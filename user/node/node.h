@@ -60,6 +60,9 @@ struct node_options {
 int node_open(void *parent, const struct node_options *options, enum node_mode mode,
 	      struct diags *diags, struct node **ret_node);
 
+/* Nothing more will be changed: what is only said may take its time, and others need not wait. */
+void node_unlock(struct node *node);
+
 /* Parses what a lazy open left; otherwise nothing to do. */
 int node_load(struct node *node, struct diags *diags);
 

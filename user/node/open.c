@@ -20,6 +20,9 @@ static const char *kernel_trouble(int err)
 	if (err == -EPROTO)
 		return "was made by another release (another ABI): run that release's sluice, or "
 		       "start this release's sluiced, which takes it over";
+	if (err == -EUCLEAN)
+		return "lacks pins, and what runs cannot be changed without them: start sluiced, "
+		       "which puts them back";
 	if (err == -EPERM || err == -EACCES)
 		return "may not be used: it needs root, or CAP_BPF and CAP_NET_ADMIN";
 	return strerror(-err);
@@ -330,6 +333,11 @@ int node_open(void *parent, const struct node_options *options, enum node_mode m
 		return err;
 	*ret_node = TAKE_PTR(node);
 	return 0;
+}
+
+void node_unlock(struct node *node)
+{
+	store_unlock(node->store);
 }
 
 int node_revision(struct node *node, void *parent, uint32_t number, struct diags *diags,

@@ -144,6 +144,22 @@ static int members_compare(const struct model *before, const struct model *after
 	return !err && strcmp(was, is) ? -EAGAIN : err;
 }
 
+/*
+ * Is a service ours that was not, or no longer? Then another's addresses may be too, which is for
+ * the whole to say.
+ */
+static bool is_taken_anew(const struct model *before, const struct model *after)
+{
+	for (size_t s = 0; s < after->service_count; s++) {
+		const struct service *is = &after->services[s],
+				     *was = model_service_find(before, is->host);
+
+		if (!was || !was->rule_count != !is->rule_count)
+			return true;
+	}
+	return false;
+}
+
 int part_export(struct node *node, void *parent, const struct model *model, char **ret_body)
 {
 	const char *after = node->body + node->part.at + node->part.size;
@@ -151,7 +167,8 @@ int part_export(struct node *node, void *parent, const struct model *model, char
 	size_t size, rest = strlen(after) + 1;
 	char *text, *body;
 
-	if (!err && (model->service_count != node->model->service_count || !is_closed(model)))
+	if (!err && (model->service_count != node->model->service_count || !is_closed(model) ||
+		     is_taken_anew(node->model, model)))
 		err = -EAGAIN;
 	if (!err)
 		err = model_export(parent, model, &text);

@@ -176,7 +176,7 @@ int node_reconcile(struct node *node, bool repair, struct diags *diags)
 		/* Rings that are alive are better than rings made of nothing. */
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
 			 "the endpoints of this node are lost: the data plane is left as it is");
-		return 1;
+		return repair ? 0 : 1;
 	}
 	err = node_plan(node, scratch, quiet, &reconcile.plan);
 	if (!err)

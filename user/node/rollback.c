@@ -31,7 +31,8 @@ static void hot_members(struct node *node, const struct store_revision *revision
 	struct plan *plan;
 	int err;
 
-	if (*revision->members && node->members && !strcmp(revision->members, node->members))
+	if (store_is_settled(node->store) && *revision->members && node->members &&
+	    !strcmp(revision->members, node->members))
 		return;
 	err = scratch && quiet ? node_load_inventory(node, quiet) : -ENOMEM;
 	if (!err && node->has_lost_endpoints)

@@ -88,6 +88,8 @@ int store_lock(struct store *store, unsigned timeout_ms, const char *command, st
 
 	if (store->lock >= 0)
 		return 0;
+	if (store->dir < 0)
+		return -ENOENT;
 	fd = openat(store->dir, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* Made read-only by a failing disk, the folder can still be locked, and a rollback needs no
 	 * more than that. */

@@ -22,7 +22,6 @@ struct store {
 };
 
 /* Every writer asks first: a change without the lock would race another process. 0 or -ENOLCK. */
-int store_check_locked(const struct store *store);
 
 /* Writes the pointer aside: store_set_active with the same numbers then only puts it in place. */
 int store_stage_active(struct store *store, uint32_t active, uint32_t previous);

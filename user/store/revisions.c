@@ -189,6 +189,15 @@ static int number_next(struct store *store, const struct numbers *kept, uint32_t
 	return 0;
 }
 
+int store_number_next(struct store *store, uint32_t least, uint32_t *ret_number)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct numbers kept = { 0 };
+	int err = scratch ? numbers_read(scratch, store->revisions, ".", false, &kept) : -ENOMEM;
+
+	return err ? err : number_next(store, &kept, least, ret_number);
+}
+
 /* One more has just been saved. Failing to remove an old one is no reason to refuse a new one. */
 static void numbers_prune(struct store *store, const struct numbers *before)
 {

@@ -38,7 +38,7 @@ int store_check_locked(const struct store *store)
 	return store->lock < 0 ? -ENOLCK : 0;
 }
 
-static int store_release(struct store *store)
+void store_unlock(struct store *store)
 {
 	/*
 	 * Emptied first: whoever takes the lock next must not be shown as us while it writes
@@ -48,6 +48,12 @@ static int store_release(struct store *store)
 	    ftruncate(store->lock, 0))
 		lseek(store->lock, 0, SEEK_SET); /* it stays: the lock is what counts */
 	cleanup_close_p(&store->lock);
+	store->lock = -1;
+}
+
+static int store_release(struct store *store)
+{
+	store_unlock(store);
 	cleanup_close_p(&store->shared);
 	cleanup_close_p(&store->revisions);
 	cleanup_close_p(&store->dir);

@@ -51,9 +51,13 @@ int store_open(void *parent, const char *dir, bool create, struct diags *diags,
 	       struct store **ret_store);
 /*
  * Takes the lock; 0 ms tries once. `command` is shown to who waits for us. -ETIMEDOUT with the
- * holder's pid and command in diags. Released by talloc_free of the store.
+ * holder's pid and command in diags; -ENOENT where there is no folder. Released by store_unlock, or
+ * talloc_free of the store.
  */
 int store_lock(struct store *store, unsigned timeout_ms, const char *command, struct diags *diags);
+void store_unlock(struct store *store);
+/* -ENOLCK without it: nothing may be changed, here nor in the kernel. */
+int store_check_locked(const struct store *store);
 /*
  * Keeps writers out while somebody reads folder and kernel as one, until talloc_free of the store.
  * When one of them keeps us out for that long, a warning names it, and nothing is locked: 0.
@@ -72,6 +76,8 @@ void store_settle(struct store *store);
  */
 int store_active(struct store *store, uint32_t *ret_active, uint32_t *ret_previous);
 int store_set_active(struct store *store, uint32_t active, uint32_t previous);
+/* The number that store_save gives a revision whose own is `least`. */
+int store_number_next(struct store *store, uint32_t least, uint32_t *ret_number);
 
 /*
  * Who made a revision active that was there already: a flip makes no revision that could say so.
