@@ -30,6 +30,8 @@
  * that has an endpoint.
  */
 #define SL_SPILL_TRIES 8u
+/* Places of a ring that are tried before a connection is refused: see endpoint_is_taken. */
+#define SL_PLACE_TRIES 8u
 #define SL_SLOTS_DEFAULT 16384u
 #define SL_OPENS 1024u /* powers of two */
 #define SL_EXITS 8192u
@@ -62,7 +64,7 @@
 	X(icmp_redirect) /* ICMP error of a flow, rewritten, straight to its device */ \
 	X(fragment_stack) /* later fragment of a flow, rewritten, up or out of the stack */ \
 	X(fragment_redirect) /* later fragment of a flow, rewritten, straight to its device */ \
-	X(refuse_empty) /* version without a ready endpoint: RST or port unreachable sent */ \
+	X(refuse_empty) /* no endpoint ready, or able to take it: RST or port unreachable sent */ \
 	X(refuse_no_rule) /* the service has rules and none matches: the same answer */ \
 	X(drop_refused) /* refused, but such a packet must not be answered */ \
 	X(drop_table) /* a table points outside itself */ \
@@ -314,9 +316,9 @@ struct sl_exit {
 	__u8 family;
 	__u8 pad;
 	__u32 device; /* SL_DEVICE_* of ifindex */
-	__u32 until;  /* ticks; changed first and last by who writes */
+	__u32 until;  /* ticks */
 	__u32 epoch;
-	__u32 lock;
+	__u32 sequence; /* odd while it is written */
 	__u32 rest[2];
 };
 

@@ -73,12 +73,10 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
 	opener = from_client ? tag : other;
 	if (pkt->tcp_flags & TCP_FIN)
 		add |= from_client ? SL_FLOW_FIN_IN : SL_FLOW_FIN_OUT;
-	if (pkt->tcp_flags & TCP_RST)
-		add |= both;
 	if (!from_client)
 		add |= SL_FLOW_ANSWERED;
 	stats = flow_stats(word);
-	if (!add || !stats)
+	if (!stats)
 		return 0;
 
 	old = way_flag(opener, home, word, add);
@@ -90,7 +88,7 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
 		    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 			open_end(opener, stats);
 	}
-	if (((old | add) & both) != both)
+	if (!(pkt->tcp_flags & TCP_RST) && ((old | add) & both) != both)
 		return 0;
 	if (way_flag(opener, home, word, SL_FLOW_CLOSED) & SL_FLOW_CLOSED)
 		return 0;
@@ -103,14 +101,27 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
 }
 
 /*
+ * A reset that the other end does not believe, because its sequence number is wrong, closes nothing
+ * (RFC 5961): a connection that goes on a while later is alive, as one whose beginning was not
+ * seen. One that both ends have closed is not: what comes then are repeated acknowledgements.
+ */
+static __always_inline int is_alive_again(const struct pkt *pkt, __u64 opener)
+{
+	const __u32 both = SL_FLOW_FIN_IN | SL_FLOW_FIN_OUT;
+
+	return opener & SL_FLOW_CLOSED && (opener & both) != both &&
+	       !(pkt->tcp_flags & (TCP_FIN | TCP_RST | TCP_SYN));
+}
+
+/*
  * Keeps both ways of a live flow young: a one-sided stream would lose the other half. Returns 1
  * when the reply half had been evicted and was put back.
  */
 __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 {
+	int is_reply = (word & SL_FLOW_REPLY) != 0, is_alive, has_other;
 	struct hit hit = {}, other = {};
 	__u16 now = flow_clock();
-	int is_reply = (word & SL_FLOW_REPLY) != 0;
 	__u64 tag;
 	__u32 home;
 
@@ -119,16 +130,19 @@ __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 	home = flow_home(pkt, is_reply);
 	if (!flow_hit(flow_tag_of(pkt), home, &hit))
 		return 0;
-	way_mark(&hit, now);
 	tag = is_reply ? flow_tag_opener(pkt, word) : flow_tag_reply(pkt, way_endpoint(word));
-	if (flow_hit(tag, home, &other)) {
-		way_mark(&other, now);
-		return 0;
-	}
-	if (is_reply)
+	has_other = flow_hit(tag, home, &other);
+	is_alive = is_alive_again(pkt, !is_reply                                    ? hit.word
+				       : has_other && way_is_same(other.word, word) ? other.word
+										    : 0);
+	way_mark(&hit, now, is_alive);
+	if (has_other)
+		way_mark(&other, now, is_alive && way_is_same(other.word, word));
+	if (has_other || is_reply)
 		return 0;
 	/* The packet that puts it back may be the one that closed the flow. */
-	word = way_seen_set(word | (hit.word & SL_FLOW_CLOSED), now) | SL_FLOW_REPLY;
+	word = word_revive(word | (hit.word & SL_FLOW_CLOSED), is_alive);
+	word = way_seen_set(word, now) | SL_FLOW_REPLY;
 	return flow_put(tag, home, word, flow_tag_of(pkt), 1) != PUT_FULL;
 }
 

@@ -188,15 +188,51 @@ static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret
 }
 
 /*
+ * Whether the endpoint has a live connection of the same client's address and port, to another VIP.
+ * Clients use a port again for another destination, and the endpoint could not tell the two apart:
+ * the first would break, and it stays (promise 7).
+ */
+__noinline int endpoint_is_taken(const struct pkt *pkt, __u32 index, __u32 vip)
+{
+	__u64 word;
+
+	if (!pkt)
+		return 0;
+	word = flow_find_slow(flow_tag_reply(pkt, index), flow_home(pkt, 0));
+	return word & SL_FLOW_REPLY && way_vip(word) != vip && !flow_is_over(word, flow_clock());
+}
+
+/* A ring's endpoint for the connection. */
+static __always_inline int pick_endpoint(const struct pkt *pkt, __u64 ring, __u64 hash, __u32 vip,
+					 struct decision *decision)
+{
+	for (__u32 attempt = 0; attempt < SL_PLACE_TRIES; attempt++) {
+		__u32 place = (__u32)ring + pick_place(hash, ring >> 32, attempt);
+		__u32 pair = place >> 1, index;
+		struct sl_pair *words = bpf_map_lookup_elem(&sl_rings, &pair);
+
+		if (!words)
+			return decide(decision, ACT_DROP, SL_drop_table);
+		index = words->at[place & 1];
+		if (index >= SL_ENDPOINTS_MAX)
+			return decide(decision, ACT_DROP, SL_drop_table);
+		if (endpoint_is_taken(pkt, index, vip))
+			continue;
+		decision->word = way_word(index, vip, 0, 0);
+		return decide(decision, ACT_TO_ENDPOINT, 0);
+	}
+	return decide(decision, ACT_REFUSE, SL_refuse_empty);
+}
+
+/*
  * Two stages: slot to version, which belongs to the revision; ring to endpoint, which all revisions
  * share.
  */
 static __always_inline int pick(const struct pkt *pkt, const struct sl_split *split, __u32 vip,
 				struct decision *decision)
 {
-	__u32 zero = 0, version = 0, place, pair, index;
+	__u32 zero = 0, version = 0;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
-	struct sl_pair *words;
 	__u64 hash, ring = 0;
 
 	if (!control)
@@ -211,15 +247,5 @@ static __always_inline int pick(const struct pkt *pkt, const struct sl_split *sp
 		decision->version = version;
 		decision->note = SL_note_spilled;
 	}
-
-	place = (__u32)ring + pick_place(hash, ring >> 32);
-	pair = place >> 1;
-	words = bpf_map_lookup_elem(&sl_rings, &pair);
-	if (!words)
-		return decide(decision, ACT_DROP, SL_drop_table);
-	index = words->at[place & 1];
-	if (index >= SL_ENDPOINTS_MAX)
-		return decide(decision, ACT_DROP, SL_drop_table);
-	decision->word = way_word(index, vip, 0, 0);
-	return decide(decision, ACT_TO_ENDPOINT, 0);
+	return pick_endpoint(pkt, ring, hash, vip, decision);
 }

@@ -193,8 +193,16 @@ static __always_inline __u64 flow_tag_opener(const struct pkt *pkt, __u64 word)
 			pkt->dport, vip->port, pkt->protocol);
 }
 
-static __always_inline void way_mark(const struct hit *hit, __u16 now)
+/* Of a flow that was taken for closed, and is not. */
+static __always_inline __u64 word_revive(__u64 word, int is_alive)
 {
+	return is_alive ? (word & ~(__u64)SL_FLOW_CLOSED) | SL_FLOW_ADOPTED : word;
+}
+
+static __always_inline void way_mark(const struct hit *hit, __u16 now, int is_alive)
+{
+	__u64 word = way_seen_set(word_revive(hit->word, is_alive), now);
+
 	/* Another CPU's change wins: the next packet marks it. */
-	__sync_val_compare_and_swap(&hit->way->word, hit->word, way_seen_set(hit->word, now));
+	__sync_val_compare_and_swap(&hit->way->word, hit->word, word);
 }

@@ -101,9 +101,10 @@ static inline __attribute__((always_inline)) __u32 pick_slot(__u64 hash, __u32 m
 
 /*
  * Place in a ring of `size` words: multiply and shift, so that no size is favoured and nothing is
- * divided.
+ * divided. `attempt` walks to others where an endpoint cannot take the connection.
  */
-static inline __attribute__((always_inline)) __u32 pick_place(__u64 hash, __u32 size)
+static inline __attribute__((always_inline)) __u32 pick_place(__u64 hash, __u32 size, __u32 attempt)
 {
+	hash += attempt * 0x9e3779b97f4a7c15ull;
 	return (__u32)(((hash >> 32) * size) >> 32);
 }

@@ -107,8 +107,11 @@ __noinline int way_put(__u32 home, __u64 place, __u64 tag, __u64 word)
 		return PUT_FULL;
 	way = &bucket->way[place & (SL_WAYS - 1)];
 	if (place >> 32 == WORTH_OWN) {
-		*(volatile __u64 *)&way->word = word;
-		return PUT_DONE;
+		/* Another CPU may have given it to another flow, or be moving it. */
+		if (!way_read(way, tag, &held) ||
+		    __sync_val_compare_and_swap(&way->word, held, word) != held)
+			return PUT_AGAIN;
+		return *(volatile __u64 *)&way->tag == tag ? PUT_DONE : PUT_AGAIN;
 	}
 	held = *(volatile __u64 *)&way->tag;
 	if (held == SL_WAY_TAKEN ||

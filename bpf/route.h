@@ -44,20 +44,20 @@ static __always_inline int exit_find(const __u32 *daddr, __u32 from, __u32 lengt
 				     struct exit *ret_exit)
 {
 	struct sl_exit *exit = exit_place(daddr, from, family);
-	__u32 zero = 0, until;
+	__u32 zero = 0, sequence;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
 	struct exit found;
 
 	if (!exit || !control)
 		return 0;
-	until = *(volatile __u32 *)&exit->until;
-	if ((__s32)(until - (__u32)bpf_jiffies64()) <= 0 || exit->epoch != control->exits_epoch ||
-	    length > exit->mtu || !exit_is(exit, daddr, from, family))
+	sequence = *(volatile __u32 *)&exit->sequence;
+	if (sequence & 1 || (__s32)(exit->until - (__u32)bpf_jiffies64()) <= 0 ||
+	    exit->epoch != control->exits_epoch || length > exit->mtu ||
+	    !exit_is(exit, daddr, from, family))
 		return 0;
 	found = (struct exit){ .ifindex = exit->ifindex, .device = exit->device };
 	__builtin_memcpy(found.mac, exit->mac, sizeof(exit->mac));
-	/* Whoever rewrote it meanwhile has changed `until` before. */
-	if (*(volatile __u32 *)&exit->until != until)
+	if (*(volatile __u32 *)&exit->sequence != sequence)
 		return 0;
 	*ret_exit = found;
 	return 1;
@@ -76,15 +76,16 @@ static __always_inline void exit_keep(const __u32 *daddr, __u32 from, __u16 mtu,
 				      const struct exit *answer, __u32 epoch)
 {
 	struct sl_exit *exit = exit_place(daddr, from, family);
-	__u32 zero = 0, now = bpf_jiffies64();
+	__u32 zero = 0, sequence;
 	struct sl_control *control = bpf_map_lookup_elem(&sl_control, &zero);
 
 	if (!exit || !control || control->exits_off)
 		return;
-	if (__sync_lock_test_and_set(&exit->lock, 1))
+	/* Atomic, here and last, because a plain store may overtake another on some machines. */
+	sequence = *(volatile __u32 *)&exit->sequence;
+	if (sequence & 1 ||
+	    __sync_val_compare_and_swap(&exit->sequence, sequence, sequence + 1) != sequence)
 		return;
-	/* Atomic, because a plain store may overtake another on some machines. */
-	__sync_lock_test_and_set(&exit->until, now);
 	__builtin_memcpy(exit->addr, daddr, 16);
 	exit->from = from;
 	exit->ifindex = answer->ifindex;
@@ -93,8 +94,8 @@ static __always_inline void exit_keep(const __u32 *daddr, __u32 from, __u16 mtu,
 	exit->family = family;
 	exit->device = answer->device;
 	exit->epoch = epoch;
-	__sync_lock_test_and_set(&exit->until, now + settings.second_ticks);
-	__sync_lock_test_and_set(&exit->lock, 0);
+	exit->until = (__u32)bpf_jiffies64() + settings.second_ticks;
+	__sync_fetch_and_add(&exit->sequence, 1);
 }
 
 /*

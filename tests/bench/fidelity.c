@@ -419,7 +419,7 @@ static uint32_t keys_moved(const uint32_t *a, uint32_t a_size, const uint32_t *b
 	for (uint64_t key = 0; key < KEYS; key++) {
 		uint64_t hash = (key << 32 | 1u << 31) / KEYS << 32;
 
-		moved += a[pick_place(hash, a_size)] != b[pick_place(hash, b_size)];
+		moved += a[pick_place(hash, a_size, 0)] != b[pick_place(hash, b_size, 0)];
 	}
 	return moved;
 }

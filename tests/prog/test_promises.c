@@ -289,7 +289,7 @@ static __u16 pick_natively(const __u8 *ip, int family, bool by_client)
 	hash = pick_hash(&key, (const __u64 *)world.control.seed);
 	slot = pick_slot(hash, 1023, 0);
 	version = slot < 100 ? 0 : slot < 400 ? 1 : 2;
-	return 1000 * version + pick_place(hash, 3 + 2 * version);
+	return 1000 * version + pick_place(hash, 3 + 2 * version, 0);
 }
 
 static void picks_agree(int family, __u32 door, bool by_client)

@@ -139,7 +139,7 @@ static int split_walk(const struct kernel *kernel, const struct kernel_connectio
 			return 0;
 	}
 	explain->ring = kernel_version(kernel, explain->version)->ring >> 32;
-	explain->place = pick_place(explain->hash, explain->ring);
+	explain->place = pick_place(explain->hash, explain->ring, 0);
 	explain->endpoint = kernel_ring_word(kernel, explain->version, explain->place);
 	return explain->endpoint < kernel_endpoint_limit(kernel) ? 0 : -EUCLEAN;
 }

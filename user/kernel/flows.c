@@ -37,11 +37,17 @@ static void clock_now(const struct kernel *kernel, struct clock *ret_clock)
 	ret_clock->udp_idle = (control->udp_idle_ns + ret_clock->unit_ns - 1) / ret_clock->unit_ns;
 }
 
+/*
+ * Ages begin anew after WAY_AGE_MAX, and the sweep comes once a minute: what is over must be so for
+ * longer than that, also in the shortest units.
+ */
+#define UNITS_MAX (WAY_AGE_MAX - 0x2000)
+
 static uint16_t units_of(const struct clock *clock, uint64_t ns)
 {
 	uint64_t units = ns / clock->unit_ns;
 
-	return units < WAY_AGE_MAX ? units : WAY_AGE_MAX;
+	return units < UNITS_MAX ? units : UNITS_MAX;
 }
 
 int ways_map(const struct kernel *kernel, struct ways *ret_ways)
@@ -283,21 +289,15 @@ static void version_free(const struct kernel *kernel, struct sl_version *version
 	memset(version, 0, sizeof(*version));
 }
 
-static void places_free(struct sweep *sweep)
+static void rings_name(struct sweep *sweep)
 {
-	struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
-	struct sl_endpoint *endpoints = MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
-	struct sl_vip *vips = MAPPED(sweep->kernel, MAP_VIPS, struct sl_vip);
+	const struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
 	uint32_t words =
 		sweep->kernel->map[MAP_RINGS].entries * 2; /* a damaged ring may claim more */
 
 	for (uint32_t i = 0; i < sweep->versions; i++) {
-		if (!versions[i].used)
+		if (!versions[i].used || !sweep->version_named[i])
 			continue;
-		if (!sweep->version_named[i]) {
-			version_free(sweep->kernel, &versions[i], i);
-			continue;
-		}
 		for (uint32_t place = 0; place < versions[i].ring >> 32 && place < words; place++) {
 			uint32_t endpoint = kernel_ring_word(sweep->kernel, i, place);
 
@@ -305,6 +305,34 @@ static void places_free(struct sweep *sweep)
 				sweep->endpoint_named[endpoint] = 1;
 		}
 	}
+}
+
+static bool has_unnamed(const struct sweep *sweep)
+{
+	const struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
+	const struct sl_endpoint *endpoints =
+		MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	const struct sl_vip *vips = MAPPED(sweep->kernel, MAP_VIPS, struct sl_vip);
+	bool is_found = false;
+
+	for (uint32_t i = 0; !is_found && i < sweep->versions; i++)
+		is_found = versions[i].used && !sweep->version_named[i];
+	for (uint32_t i = 0; !is_found && i < sweep->endpoints; i++)
+		is_found = endpoints[i].used && !sweep->endpoint_named[i];
+	for (uint32_t i = 0; !is_found && i < sweep->vips; i++)
+		is_found = vips[i].used && !sweep->vip_named[i];
+	return is_found;
+}
+
+static void places_free(struct sweep *sweep)
+{
+	struct sl_version *versions = MAPPED(sweep->kernel, MAP_VERSIONS, struct sl_version);
+	struct sl_endpoint *endpoints = MAPPED(sweep->kernel, MAP_ENDPOINTS, struct sl_endpoint);
+	struct sl_vip *vips = MAPPED(sweep->kernel, MAP_VIPS, struct sl_vip);
+
+	for (uint32_t i = 0; i < sweep->versions; i++)
+		if (versions[i].used && !sweep->version_named[i])
+			version_free(sweep->kernel, &versions[i], i);
 	for (uint32_t i = 0; i < sweep->endpoints; i++)
 		if (endpoints[i].used && !sweep->endpoint_named[i])
 			memset(&endpoints[i], 0, sizeof(endpoints[i]));
@@ -412,6 +440,15 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 	if (err)
 		return err;
 	sweep_flows(&sweep, &ways);
+	rings_name(&sweep);
+	/*
+	 * A door may move a way to a bucket that the walk has left behind it, once. Who walks again
+	 * meets it there.
+	 */
+	if (has_unnamed(&sweep)) {
+		sweep_flows(&sweep, &ways);
+		rings_name(&sweep);
+	}
 	places_free(&sweep);
 	return known_write(kernel);
 }
