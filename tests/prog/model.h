@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The reference: what the design says of a packet, in plain user-space code that shares nothing
- * with bpf/ but the contract's names and the hash. It knows the doors without redirect.
+ * with bpf/ but the contract's names. It knows the doors without redirect.
  */
 #pragma once
 #include "model_flows.h"
-
-#include "bpf/pick.h"
+#include "model_hash.h"
 
 /* --- services --- */
 
@@ -45,20 +44,42 @@ static inline __u64 number_of(const __u8 *bytes, unsigned count)
 	return number;
 }
 
+/* What is hashed, as 64-bit numbers: of a client its address alone, of a connection all five. */
+static inline unsigned hashed_numbers(const struct tuple *tuple, bool by_client, __u64 *ret_numbers)
+{
+	__u64 ports = (__u64)tuple->sport << 32 | (__u64)tuple->dport << 16 |
+		      (__u64)tuple->protocol << 8 | tuple->family;
+	unsigned count = 0;
+
+	if (tuple->family == 4) {
+		ret_numbers[0] = number_of(tuple->src, 4);
+		if (!by_client)
+			ret_numbers[0] = ret_numbers[0] << 32 | number_of(tuple->dst, 4);
+		ret_numbers[1] = by_client ? 4 : ports;
+		return 2;
+	}
+	ret_numbers[count++] = number_of(tuple->src, 8);
+	ret_numbers[count++] = number_of(tuple->src + 8, 8);
+	if (by_client)
+		return count;
+	ret_numbers[count++] = number_of(tuple->dst, 8);
+	ret_numbers[count++] = number_of(tuple->dst + 8, 8);
+	ret_numbers[count++] = ports;
+	return count;
+}
+
 static inline __u64 model_hash(const struct reference *model, const struct tuple *tuple,
 			       bool by_client)
 {
-	__u64 saddr[2] = { number_of(tuple->src, 8), number_of(tuple->src + 8, 8) };
-	__u64 daddr[2] = { number_of(tuple->dst, 8), number_of(tuple->dst + 8, 8) };
-	struct pick_key key = {};
+	__u64 numbers[5];
+	unsigned count = hashed_numbers(tuple, by_client, numbers);
+	__u8 key[16], in[sizeof(numbers)];
 
-	if (tuple->family == 4)
-		pick_key4(&key, saddr[0] >> 32, daddr[0] >> 32, tuple->sport, tuple->dport,
-			  tuple->protocol, by_client);
-	else
-		pick_key6(&key, saddr, daddr, tuple->sport, tuple->dport, tuple->protocol,
-			  by_client);
-	return pick_hash(&key, model->seed);
+	put_little_endian(key, model->seed[0]);
+	put_little_endian(key + 8, model->seed[1]);
+	for (unsigned i = 0; i < count; i++)
+		put_little_endian(in + 8 * i, numbers[i]);
+	return sip_hash(key, in, 8 * count, 1, 3);
 }
 
 /* The version of a split for a hash, and whether it took over another's share. NULL: nobody has an

@@ -579,9 +579,15 @@ static void cut_packets_that_pass_are_untouched(void **state)
 	}
 }
 
+static void the_references_hash_is_the_papers(void **state)
+{
+	assert_true(sip_is_the_papers());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_references_hash_is_the_papers),
 		cmocka_unit_test(doors_agree_with_the_reference),
 		cmocka_unit_test(cut_packets_that_pass_are_untouched),
 	};
@@ -591,5 +597,5 @@ int main(void)
 	world_open(&fuzz.world, &options);
 	fuzz.ifindex = if_nametoindex(node_links[LINK_CLIENT].name);
 	skb_sum_flag(&fuzz.world); /* asks by a packet, which would be counted in between */
-	return _cmocka_run_group_tests("fuzz", tests, 2, NULL, NULL);
+	return _cmocka_run_group_tests("fuzz", tests, 3, NULL, NULL);
 }
