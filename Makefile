@@ -132,6 +132,8 @@ NATIVE_OBJ := $(patsubst %.c,$(B)/native/%.o,$(filter-out %.bpf.c,$(notdir $(wil
 NATIVE_CC = $(CC) -Itests/native/include -Itests/native $(filter-out -O2,$(ALL_CFLAGS)) $(NATIVE_SAN)
 OBJCOPY ?= objcopy
 .SECONDARY: $(NATIVE_OBJ)
+# Half of what the kernel's doors get: sanitizers take their time.
+$(B)/tests/native/test_fuzz: NATIVE_CC += -DFUZZ_PACKETS_USUAL=500000
 
 # Both have the same names of maps and functions, so what one has for itself is hidden.
 $(B)/native/door_%.o: tests/native/door_%.bpf.c

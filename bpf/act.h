@@ -75,7 +75,7 @@ __noinline int frame_route_new(door_ctx *ctx, const struct pkt *pkt, const struc
 	if (!pkt || !to || !exit)
 		return WAY_UP;
 	way = route(ctx, pkt, to, to->addr, TRIP_TO_ENDPOINT, exit);
-	if (way == WAY_UP || way == WAY_DEFER)
+	if (way == WAY_UP)
 		return way;
 	back.ifindex = exit->ifindex;
 	return route(ctx, pkt, to, pkt->saddr, TRIP_BACK, &back) == WAY_UP ? WAY_UP : way;

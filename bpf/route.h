@@ -107,10 +107,14 @@ __noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct targ
 {
 	struct bpf_fib_lookup fib = {};
 	const __u32 *saddr, *daddr;
-	__u32 from, epoch = exits_epoch();
+	__u32 from, length, epoch = exits_epoch();
 	long err;
 
 	if (!pkt || !to || !exit)
+		return -1;
+	/* The look-up has 16 bits for it, and IPv6 may say 40 bytes more: that fits no device. */
+	length = door_length(ctx, pkt);
+	if (length > 0xffff)
 		return -1;
 	saddr = trip == TRIP_TO_ENDPOINT ? pkt->saddr : to->addr;
 	daddr = trip == TRIP_TO_ENDPOINT ? to->addr
@@ -118,7 +122,7 @@ __noinline int frame_ask(door_ctx *ctx, const struct pkt *pkt, const struct targ
 					 : pkt->saddr;
 	fib.ifindex = exit->ifindex;
 	fib.l4_protocol = pkt->protocol;
-	fib.tot_len = door_length(ctx, pkt);
+	fib.tot_len = length;
 	if (pkt->family == 4) {
 		fib.family = 2; /* AF_INET */
 		fib.tos = pkt->tos;

@@ -101,7 +101,7 @@ static __always_inline struct view door_frame(struct __sk_buff *skb)
  * let any merged one through, and segments that are too long for the path would be lost without a
  * word.
  */
-static __always_inline __u16 skb_length(const struct __sk_buff *skb, const struct pkt *pkt)
+static __always_inline __u32 skb_length(const struct __sk_buff *skb, const struct pkt *pkt)
 {
 	return skb->gso_size ? pkt->l4 - pkt->l3 + pkt->l4_len + skb->gso_size : pkt->ip_len;
 }

@@ -182,13 +182,19 @@ static __always_inline int door_back(struct xdp_md *xdp)
 #define door_ifindex(xdp) ((xdp)->ingress_ifindex)
 #define door_length(xdp, pkt) ((pkt)->ip_len)
 
-/* The first buffer holds the headers; not every driver can send the others. */
-static __always_inline int is_in_pieces(const struct xdp_md *xdp, const struct pkt *pkt)
+/*
+ * The first buffer holds the headers; not every driver can send the others. They may hold padding
+ * alone: only where the first has some of it, more than Ethernet asks for, is that a question.
+ */
+static __always_inline int is_in_pieces(struct xdp_md *xdp, const struct pkt *pkt)
 {
-	return pkt->l3 + pkt->ip_len > xdp->data_end - xdp->data;
+	__u32 first = xdp->data_end - xdp->data, packet = pkt->l3 + pkt->ip_len;
+
+	return packet > first ||
+	       (packet < first && first > ETH_ZLEN && bpf_xdp_get_buff_len(xdp) > first);
 }
 
-static __always_inline int door_way(const struct xdp_md *xdp, const struct pkt *pkt,
+static __always_inline int door_way(struct xdp_md *xdp, const struct pkt *pkt,
 				    const struct exit *exit)
 {
 	__u32 needs = SL_DEVICE_XDP_TARGET | (is_in_pieces(xdp, pkt) ? SL_DEVICE_XDP_PIECES : 0);

@@ -120,4 +120,4 @@ for source in "$root"/tests/unit/test_*.c; do
 done
 native_make
 echo "big-endian: $arch by $(qemu-$arch --version | head -n 1)"
-BUILD=$be "$root/tests/run.sh" unit native
+BUILD=$be SLUICE_TIMES=${SLUICE_TIMES:-10} "$root/tests/run.sh" unit native

@@ -33,7 +33,9 @@ __u32 native_sum(const __u8 *bytes, __u32 length)
 
 static __u16 sum_of_frame(const struct native_frame *frame)
 {
-	return native_sum(frame->data + ETH_HLEN, frame->length - ETH_HLEN);
+	return frame->length < ETH_HLEN
+		       ? 0
+		       : native_sum(frame->data + ETH_HLEN, frame->length - ETH_HLEN);
 }
 
 void native_sum_begin(struct native_frame *frame)

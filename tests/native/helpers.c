@@ -83,10 +83,10 @@ static void frame_show(struct native_frame *frame, __u32 length)
 
 int native_frame_make(struct native_frame *frame, const void *bytes, __u32 length)
 {
-	static __thread __u8 rest[NATIVE_XDP_MAX];
+	static __thread __u8 rest[NATIVE_MAX];
 	__u32 first = frame->is_xdp && length > NATIVE_XDP_FIRST ? NATIVE_XDP_FIRST : length;
 
-	if (length < ETH_HLEN || length > (frame->is_xdp ? NATIVE_XDP_MAX : NATIVE_SKB_MAX))
+	if (length > NATIVE_MAX)
 		return -EINVAL;
 	frame_show(frame, first);
 	memcpy(frame->data, bytes, first);
@@ -99,7 +99,7 @@ int native_frame_make(struct native_frame *frame, const void *bytes, __u32 lengt
 void native_frame_resize(struct native_frame *frame, __u32 length)
 {
 	__u32 kept = length < frame->length ? length : frame->length;
-	__u8 bytes[4096];
+	__u8 bytes[NATIVE_MAX];
 
 	memcpy(bytes, frame->data, kept);
 	frame_show(frame, length);
@@ -193,7 +193,7 @@ long bpf_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 	struct native_frame *frame = frame_of(skb);
 	__u32 most = native_mtu(frame->ctx.skb.ifindex) + ETH_HLEN;
 
-	if (flags || len < ETH_HLEN || len > most || len > NATIVE_SKB_MAX)
+	if (flags || len < ETH_HLEN || len > most || len > NATIVE_MAX)
 		return -EINVAL;
 	if (len < frame->length)
 		native_sum_change(frame, len, frame->data + len, frame->length - len, false);
@@ -267,19 +267,39 @@ __u64 bpf_xdp_get_buff_len(struct xdp_md *xdp)
 
 /* --- ways out --- */
 
+/*
+ * A frame leaves by a device with that device's own address as its source; or turned round, by the
+ * one that it came in by. A door that says otherwise has mixed up two devices.
+ */
+static bool is_from(__u32 ifindex)
+{
+	const struct native_frame *frame = native_running();
+	__u32 came_in = frame->is_xdp ? frame->ctx.xdp.ingress_ifindex : frame->ctx.skb.ifindex;
+	const __u8 *own = native_mac(ifindex), *source = native_frame_at(frame, ETH_ALEN, ETH_ALEN);
+
+	if (!own || !source)
+		return false;
+	return !memcmp(source, own, ETH_ALEN) ||
+	       (ifindex == came_in && !memcmp(source, frame->came_to, ETH_ALEN));
+}
+
 long bpf_redirect(__u32 ifindex, __u64 flags)
 {
+	bool is_good = !flags && is_from(ifindex);
+
 	if (native_running()->is_xdp)
-		return flags ? XDP_ABORTED : XDP_REDIRECT;
-	return (flags & ~(__u64)BPF_F_INGRESS) ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+		return is_good ? XDP_REDIRECT : XDP_ABORTED;
+	return is_good ? TC_ACT_REDIRECT : TC_ACT_SHOT;
 }
 
 long bpf_redirect_peer(__u32 ifindex, __u64 flags)
 {
-	return flags ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+	return flags || !is_from(ifindex) ? TC_ACT_SHOT : TC_ACT_REDIRECT;
 }
 
 long bpf_redirect_neigh(__u32 ifindex, struct bpf_redir_neigh *params, int plen, __u64 flags)
 {
-	return (plen && plen < (int)sizeof(*params)) || flags ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+	return (plen && plen < (int)sizeof(*params)) || flags || !native_mac(ifindex)
+		       ? TC_ACT_SHOT
+		       : TC_ACT_REDIRECT;
 }

@@ -121,15 +121,16 @@ struct native_frame {
 	__u8 *data;
 	__u32 rest_length; /* of the other buffers */
 	__u8 *rest;
+	__u8 came_to[6]; /* the address that it came to */
 };
 
 /*
- * So long are a frame's first buffer at XDP, and an skb: a page less head room and the kernel's own
- * words behind it. What is more is in XDP's other buffers.
+ * So long is a frame's first buffer at XDP: a page less head room and the kernel's own words behind
+ * it. What is more is in other buffers. An skb is in one piece. Neither has a least length: what a
+ * device without Ethernet hands up may be shorter than a header of it.
  */
 #define NATIVE_XDP_FIRST (4096 - 256 - 320)
-#define NATIVE_SKB_MAX (4096 - 66 - 320)
-#define NATIVE_XDP_MAX 9216
+#define NATIVE_MAX 9216
 
 int native_frame_make(struct native_frame *frame, const void *bytes, __u32 length);
 /* Of the first buffer: what is cut off at the end is gone; what is added is zero. */

@@ -12,6 +12,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,13 +335,17 @@ static int frame_begin(const struct bpf_test_run_opts *opts, bool is_xdp)
 	err = native_frame_make(&frame, opts->data_in, opts->data_size_in);
 	if (err)
 		return err;
+	if (frame.length >= ETH_ALEN)
+		memcpy(frame.came_to, frame.data, ETH_ALEN);
 	if (is_xdp) {
 		frame.ctx.xdp.ingress_ifindex = ifindex;
 		return 0;
 	}
 	frame.ctx.skb.ifindex = ifindex;
-	frame.ctx.skb.pkt_type = packet_type(frame.data, own);
-	memcpy(&frame.ctx.skb.protocol, frame.data + 12, 2);
+	if (frame.length >= ETH_HLEN) {
+		frame.ctx.skb.pkt_type = packet_type(frame.data, own);
+		memcpy(&frame.ctx.skb.protocol, frame.data + 12, 2);
+	}
 	if (opts->flags)
 		native_sum_begin(&frame);
 	return 0;

@@ -126,16 +126,21 @@ int system(const char *command)
 
 /* --- routes --- */
 
+/* Is it a host of the network? The node itself is none, nor IPv4's broadcast, nor IPv6's anycast.
+ */
 static bool is_in_network(const char *network, const __u8 *addr, int family)
 {
 	char text[64];
+	static const __u8 routers[8];
 	__u8 bytes[16];
 	int bits = 0;
 
 	if (sscanf(network, "%63[^/]/%d", text, &bits) != 2 ||
 	    inet_pton(family, text, bytes) != 1 || bits % 8)
 		native_die("read a network of the node");
-	return !memcmp(bytes, addr, bits / 8) && memcmp(bytes, addr, family == AF_INET ? 4 : 16);
+	if (memcmp(bytes, addr, bits / 8) || !memcmp(bytes, addr, family == AF_INET ? 4 : 16))
+		return false;
+	return family == AF_INET ? addr[3] != 255 : memcmp(addr + 8, routers, 8) != 0;
 }
 
 static bool is_neighbour(const char *neighbours, const __u8 *addr, int family)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A round's services, in the kernel's tables and in the reference's. */
 #pragma once
-#include "fuzz_packets.h"
+#include "fuzz_damage.h"
 #include "model.h"
 #include "world.h"
 
@@ -102,11 +102,11 @@ static inline void make_service(struct random *random, const struct tables *tabl
 static inline void make_tables(struct random *random, struct world *world, struct reference *model,
 			       int family)
 {
-	static const enum who a_and_b[] = { EP_A, EP_B }, c[] = { EP_C };
+	static const enum who a_and_b[] = { EP_A, EP_B };
 	struct tables tables = { .world = world, .model = model, .family = family };
 
 	tables.full[0] = make_version(&tables, a_and_b, 2, EP_PORT);
-	tables.full[1] = make_version(&tables, c, 1, EP_PORT);
+	tables.full[1] = make_version(&tables, &fuzz_endpoints[2], 1, EP_PORT);
 	tables.full[2] = make_version(&tables, fuzz_endpoints, 3, EP_PORT);
 	tables.empty = make_version(&tables, NULL, 0, 0);
 	tables.same = make_version(&tables, a_and_b, 2, PORT_SAME);

@@ -155,6 +155,8 @@ static inline __u8 table_flags(const struct model_flow *flow)
 	__u8 flags = (flow->is_reply ? SL_FLOW_REPLY : 0) | (flow->adopted ? SL_FLOW_ADOPTED : 0) |
 		     (flow->answered ? SL_FLOW_ANSWERED : 0) | (flow->closed ? SL_FLOW_CLOSED : 0);
 
+	if (flow->straight)
+		flags |= SL_FLOW_REDIRECT;
 	return flow->key.protocol == IPPROTO_UDP ? flags | SL_FLOW_UDP : flags;
 }
 

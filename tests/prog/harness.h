@@ -47,6 +47,38 @@ static inline int door_fd(const struct world *world, __u32 door)
 						  : world->tc->progs.sl_tc_out);
 }
 
+/* Does a test run take a frame of so many bytes? */
+static inline bool takes_length(const struct world *world, __u32 length)
+{
+	static __u8 frame[9000];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = length);
+
+	return !bpf_prog_test_run_opts(bpf_program__fd(world->tc->progs.sl_clock), &opts);
+}
+
+/*
+ * Bytes of the shortest and of the longest frame that a door is tried with. The kernel's test run
+ * wants an Ethernet header, and at tc an IP header too; there a frame must fit a page, with what
+ * the kernel keeps around it, before 6.19.
+ */
+static inline __u32 length_min(const struct world *world, __u32 door)
+{
+	static int is_free = -1;
+
+	if (is_free < 0)
+		is_free = takes_length(world, 1);
+	return is_free ? 0 : door == SL_DOOR_XDP ? ETH_HLEN : ETH_HLEN + 40;
+}
+
+static inline __u32 length_max(const struct world *world, __u32 door)
+{
+	static int is_free = -1;
+
+	if (is_free < 0)
+		is_free = takes_length(world, 9000);
+	return door == SL_DOOR_XDP || is_free ? 9000 : 3600;
+}
+
 /* `run->in` through a door as if it came in (or goes out) by a device. */
 static inline void run_bare(const struct world *world, __u32 door, __u32 ifindex, __u32 flags,
 			    struct run *run)

@@ -4,7 +4,7 @@
  * remembers: flows as a list of connections' halves under their 5-tuples, and fragments.
  */
 #pragma once
-#include "model_bytes.h"
+#include "model_route.h"
 
 #define MODEL_SLOTS 64
 #define MODEL_FLOWS 8192
@@ -43,7 +43,7 @@ struct model_flow {
 	const struct model_version *version;
 	unsigned age; /* units of the doors' clock; from 1 on its next packet makes it young */
 	bool fin_in, fin_out; /* of the opener's half */
-	bool adopted, answered, closed;
+	bool adopted, answered, closed, straight;
 };
 
 struct model_fragment {
@@ -60,8 +60,8 @@ struct model_stats {
 #define MODEL_SERVICES 64
 
 struct reference {
-	__u8 mac[ETH_ALEN];  /* the device's own */
-	bool answers_at_xdp; /* the device takes XDP frames */
+	bool redirects; /* else no packet goes straight */
+	struct model_link links[MODEL_LINKS];
 	bool active_unknown; /* the active word names no revision: the first is used */
 	unsigned active;     /* of two revisions */
 	unsigned idle;       /* a UDP flow that is older has ended */
@@ -80,6 +80,8 @@ struct reference {
 /* What a packet must come to. */
 struct wanted {
 	__u32 verdict, notes; /* notes: one bit each, from the first */
+	__u32 door;
+	const struct model_link *from; /* the link that it came in by */
 	struct seen seen;
 	__u8 bytes[WIRE_MAX * 2];
 	unsigned count;
@@ -144,7 +146,8 @@ static inline void model_put_reply(struct reference *model, const struct model_f
 				    .peer.port = opener->key.dport,
 				    .adopted = opener->adopted,
 				    .answered = opener->answered,
-				    .closed = opener->closed };
+				    .closed = opener->closed,
+				    .straight = opener->straight };
 
 	memcpy(reply.peer.addr, opener->key.dst, 16);
 	model_put(model, &reply);

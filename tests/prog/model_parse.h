@@ -254,14 +254,15 @@ static inline int seen_ipv6(struct seen *seen, struct bytes frame)
 static inline struct seen seen_parse(const __u8 *at, unsigned count)
 {
 	struct bytes frame = { at, count };
-	struct seen seen = { .l3 = 14 };
-	__u16 type = get16(at + 12);
+	struct seen seen = { .l3 = 14, .verdict = SL_pass_truncated };
+	__u16 type;
 
+	if (count < 14)
+		return seen;
+	type = get16(at + 12);
 	for (int tags = 0; tags < 2 && (type == ETH_P_8021Q || type == ETH_P_8021AD); tags++) {
-		if (seen.l3 + 4 > count) {
-			seen.verdict = SL_pass_truncated;
+		if (seen.l3 + 4 > count)
 			return seen;
-		}
 		type = get16(at + seen.l3 + 2);
 		seen.l3 += 4;
 	}

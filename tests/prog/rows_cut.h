@@ -10,18 +10,20 @@ static bool is_rewritten(__u32 verdict)
 }
 
 /*
- * What arrives is the packet as sent as far as it goes; what leaves is the wanted packet as far as
+ * Down to nothing, where a test run takes that; the kernel's wants an Ethernet header. What arrives
+ * is the packet as sent as far as it goes; what leaves is the wanted packet as far as
  * it goes, or the very bytes that came. Nothing between is allowed.
  */
 static void cut_everywhere(struct trial *trial, __u32 door, int link, struct wire in,
 			   struct wire out)
 {
 	__u32 ifindex = if_nametoindex(node_links[link].name), verdict, wanted;
+	__u32 least = length_min(trial->world, SL_DOOR_XDP);
 	struct run *run = &trial->run;
 	__u8 want[WIRE_MAX];
 
 	wire_build(&out, want);
-	for (__u32 size = wire_build(&in, run->in); size >= ETH_HLEN; size--) {
+	for (__u32 size = wire_build(&in, run->in) + 1; size-- > least;) {
 		run->in_len = size;
 		run_door(trial->world, door, ifindex, 0, run);
 		if (run->err == -EINVAL && size < ETH_HLEN + 40)
@@ -57,6 +59,27 @@ static void cut_packets(struct trial *trial)
 		reply = answer_to(trial, ack, EP_A, ACK);
 		cut_everywhere(trial, SL_DOOR_OUT, LINK_CLIENT, reply, to_client(reply));
 	}
+}
+
+/* Of 8,000 bytes: several buffers at XDP. */
+static __u32 long_payload(const struct trial *trial, __u32 door)
+{
+	__u32 most = length_max(trial->world, door) - 200;
+
+	return most < 8000 ? most : 8000;
+}
+
+static void cut_long(struct trial *trial)
+{
+	struct wire ack = tcp(trial, ACK), reply = answer_to(trial, ack, EP_A, ACK);
+
+	world_one(trial, EP_A);
+	opened(trial, tcp(trial, SYN));
+	ack.payload = long_payload(trial, trial->door);
+	cut_everywhere(trial, trial->door, LINK_CLIENT, ack, to_endpoint(ack, EP_A));
+	reply.payload = long_payload(trial, SL_DOOR_OUT);
+	if (trial->door == SL_DOOR_TC)
+		cut_everywhere(trial, SL_DOOR_OUT, LINK_CLIENT, reply, to_client(reply));
 }
 
 static void cut_errors(struct trial *trial)
@@ -125,6 +148,7 @@ static void damaged(struct trial *trial)
 
 static const struct row rows_cut[] = {
 	{ "packets cut at every byte", cut_packets, DOORS_IN, V46 },
+	{ "frames of 8,000 bytes cut at every byte", cut_long, DOORS_IN, V46 },
 	{ "ICMP errors cut at every byte", cut_errors, DOORS_IN, V46 },
 	{ "packets with random bytes changed", damaged, DOORS_IN, V46 },
 };

@@ -132,6 +132,36 @@ static void no_route(struct trial *trial)
 	stays_up(trial, tcp(trial, SYN), EP_FAR);
 }
 
+/* XDP cannot send to the slow link, but need not: the way back decides that nobody does. */
+static void slow_link_and_no_way_back(struct trial *trial)
+{
+	struct wire syn = tcp(trial, SYN);
+
+	world_links(trial);
+	world_one(trial, EP_SLOW);
+	syn.src = STRANGER;
+	stays_up(trial, syn, EP_SLOW);
+}
+
+/* An IPv6 header can say 65,575 bytes; in 16 bits that would be 39, which fit everywhere. */
+static void longer_than_16_bits(struct trial *trial)
+{
+	struct wire datagram = udp(trial), want = to_endpoint(datagram, EP_A);
+	struct run *run = &trial->run;
+	__u8 bytes[WIRE_MAX];
+
+	world_links(trial);
+	world_one(trial, EP_A);
+	run->in_len = wire_build(&datagram, run->in);
+	wire_build(&want, bytes);
+	put16(run->in + ETH_HLEN + 4, 0xffff);
+	put16(bytes + ETH_HLEN + 4, 0xffff);
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_open_stack, trial->door);
+	step_wants(trial, run->out_len == run->in_len && !memcmp(run->out, bytes, run->in_len),
+		   "rewritten, with its own MAC addresses and hop limit");
+}
+
 static void last_hop(struct trial *trial)
 {
 	struct wire syn = tcp(trial, SYN);
@@ -213,27 +243,72 @@ static void slow_link(struct trial *trial)
 	left_to_tc(trial, EP_SLOW, straight(to_endpoint(tcp(trial, SYN), EP_SLOW), LINK_SLOW));
 }
 
+static void links_mtu(const char *command)
+{
+	if (system(command))
+		world_die("set an MTU");
+}
+
+/* Both links take frames of several buffers from now on. */
+static void links_take_pieces(struct trial *trial)
+{
+	const __u32 flags = SL_DEVICE_ATTACHED | SL_DEVICE_XDP_TARGET | SL_DEVICE_XDP_PIECES;
+
+	world_device(trial->world, "cl0", flags);
+	world_device(trial->world, "ep0", flags);
+	trial->world->control.exits_epoch++;
+	world_put(world_fd(trial->world, control), &(__u32){ 0 }, &trial->world->control);
+}
+
 /* Which the first buffer alone does not hold: not every driver sends the others. */
 static void straight_in_pieces(struct trial *trial)
 {
-	const __u32 flags = SL_DEVICE_ATTACHED | SL_DEVICE_XDP_TARGET;
 	struct wire syn = tcp(trial, SYN), data = tcp(trial, ACK),
 		    reply = answer_to(trial, syn, EP_A, ACK);
 
 	linked(trial, syn);
-	if (system("ip link set cl0 mtu 9000 && ip link set ep0 mtu 9000"))
-		world_die("set an MTU of 9000");
+	links_mtu("ip link set cl0 mtu 9000 && ip link set ep0 mtu 9000");
 	data.payload = reply.payload = 8000;
 	client_sends(trial, data, SL_pass_deferred, data);
 	endpoint_sends(trial, reply, SL_pass_deferred, reply);
-	world_device(trial->world, "cl0", flags | SL_DEVICE_XDP_PIECES);
-	world_device(trial->world, "ep0", flags | SL_DEVICE_XDP_PIECES);
-	trial->world->control.exits_epoch++;
-	world_put(world_fd(trial->world, control), &(__u32){ 0 }, &trial->world->control);
+	links_take_pieces(trial);
 	client_sends(trial, data, SL_forward_redirect, over_to_endpoint(data));
 	endpoint_sends(trial, reply, SL_reply_redirect, over_to_client(reply));
-	if (system("ip link set cl0 mtu 1500 && ip link set ep0 mtu 1500"))
-		world_die("set an MTU of 1500");
+	links_mtu("ip link set cl0 mtu 1500 && ip link set ep0 mtu 1500");
+}
+
+/* The packet is in the first buffer; only what pads the frame is not. */
+static void padding_in_pieces(struct trial *trial)
+{
+	struct wire ack = tcp(trial, ACK), want = over_to_endpoint(ack);
+	struct run *run = &trial->run;
+	__u8 bytes[WIRE_MAX] = {};
+
+	linked(trial, tcp(trial, SYN));
+	memset(run->in, 0, sizeof(run->in));
+	wire_build(&ack, run->in);
+	wire_build(&want, bytes);
+	run->in_len = 4000;
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_pass_deferred, trial->door);
+	step_wants(trial, run->out_len == 4000 && !memcmp(run->out, run->in, 4000), "untouched");
+	links_take_pieces(trial);
+	run_door(trial->world, trial->door, if_nametoindex("cl0"), 0, run);
+	step_counted(trial, NULL, SL_forward_redirect, trial->door);
+	step_wants(trial, run->out_len == 4000 && !memcmp(run->out, bytes, 4000), "sent");
+}
+
+static void cut_long_straight(struct trial *trial)
+{
+	struct wire ack = tcp(trial, ACK), reply = answer_to(trial, ack, EP_A, ACK);
+
+	linked(trial, tcp(trial, SYN));
+	links_take_pieces(trial);
+	links_mtu("ip link set cl0 mtu 9000 && ip link set ep0 mtu 9000");
+	ack.payload = reply.payload = long_payload(trial, trial->door);
+	cut_everywhere(trial, trial->door, LINK_CLIENT, ack, over_to_endpoint(ack));
+	cut_everywhere(trial, trial->door, LINK_ENDPOINT, reply, over_to_client(reply));
+	links_mtu("ip link set cl0 mtu 1500 && ip link set ep0 mtu 1500");
 }
 
 static void refused_on_slow_link(struct trial *trial)
@@ -275,6 +350,10 @@ static const struct row rows_redirect[] = {
 	{ "a flow whose way back is not ours goes up the stack", one_way_is_not_enough, DOORS_IN,
 	  V46 },
 	{ "a link without doors is reached through the stack", doorless_link, DOORS_IN, V46 },
+	{ "also where XDP could not send: it need not leave such to tc", slow_link_and_no_way_back,
+	  DOORS_IN, V46 },
+	{ "a header that says more than 16 bits hold fits no device", longer_than_16_bits, DOORS_IN,
+	  V6 },
 	{ "an endpoint without a route is the stack's to judge", no_route, DOORS_IN, V46 },
 	{ "a packet on its last hop is the stack's to judge", last_hop, DOORS_IN, V46 },
 	{ "a tagged frame goes up the stack", tagged_stays_up, DOORS_IN, V46 },
@@ -287,7 +366,10 @@ static const struct row rows_redirect[] = {
 	  V46 },
 	{ "frames of several buffers are tc's, unless the device sends such", straight_in_pieces,
 	  1 << SL_DOOR_XDP, V46 },
+	{ "so are frames whose padding alone takes several buffers", padding_in_pieces,
+	  1 << SL_DOOR_XDP, V46 },
 	{ "a refusal into a device that takes no XDP frames is tc's", refused_on_slow_link,
 	  1 << SL_DOOR_XDP, V46 },
 	{ "straight packets cut at every byte", cut_straight, DOORS_IN, V46 },
+	{ "straight frames of 8,000 bytes cut at every byte", cut_long_straight, DOORS_IN, V46 },
 };

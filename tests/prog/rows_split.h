@@ -251,7 +251,7 @@ static void empty_resets(struct trial *trial)
 	refuses_tcp(trial, odd, SL_refuse_empty);
 	odd.tags = 2, odd.options = true;
 	refuses_tcp(trial, odd, SL_refuse_empty);
-	odd.payload = length_max(trial->door) - 200;
+	odd.payload = length_max(trial->world, trial->door) - 200;
 	refuses_tcp(trial, odd, SL_refuse_empty);
 	step_wants(trial, stats_of(trial, 0).refused == 7, "counted for the version");
 }
@@ -267,7 +267,7 @@ static void empty_unreachable(struct trial *trial)
 	refuses_udp(trial, odd, SL_refuse_empty);
 	odd.payload = 1000, odd.tags = 1;
 	refuses_udp(trial, odd, SL_refuse_empty);
-	odd.payload = length_max(trial->door) - 200;
+	odd.payload = length_max(trial->world, trial->door) - 200;
 	refuses_udp(trial, odd, SL_refuse_empty);
 	odd.options = true;
 	refuses_udp(trial, odd, SL_refuse_empty);

@@ -117,13 +117,6 @@ static inline struct wire straight(struct wire wire, int link)
 	return wire;
 }
 
-/* Bytes of a frame: in a test run for tc it must fit a page, with what the kernel keeps around it.
- */
-static inline __u32 length_max(__u32 door)
-{
-	return door == SL_DOOR_XDP ? 9000 : 3600;
-}
-
 /* --- steps --- */
 
 static inline void step_fail(struct trial *trial, const struct wire *want, __u32 verdict,

@@ -35,6 +35,8 @@ enum who {
 	ROUTER,    /* between the node and an endpoint, or the client */
 	LOOPBACK,  /* these two are nobody's on a wire */
 	RESERVED,
+	NOBODY,   /* a host that has no address yet, */
+	EVERYONE, /* and whom it asks: all, or all DHCPv6 servers */
 	WHO_COUNT
 };
 
@@ -55,6 +57,8 @@ static const char *const wire_addresses[WHO_COUNT][2] = {
 	[ROUTER] = { "198.51.100.1", "2001:db8:7::1" },
 	[LOOPBACK] = { "127.0.0.1", "::1" },
 	[RESERVED] = { "240.0.0.1", "::" },
+	[NOBODY] = { "0.0.0.0", "::" },
+	[EVERYONE] = { "255.255.255.255", "ff02::1:2" },
 };
 
 struct wire {
