@@ -10,14 +10,14 @@
  */
 #include "../../user/kernel/internal.h"
 
+#include "clients.h"
+
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CLIENTS 20u
 
 /* Hash tables that a command changes. Devices are left out: attaching is no table. */
 static const enum map_id hashes[] = { MAP_SERVICES };
@@ -175,22 +175,13 @@ static void answer_print(const struct kernel *kernel, const struct kernel_explai
 static int answers(const struct kernel *kernel, char **vips)
 {
 	for (; *vips; vips++) {
-		char address[64];
-		unsigned port;
-
-		if (sscanf(*vips, "%63[0-9.]:%u", address, &port) != 2)
-			return -EINVAL;
 		for (unsigned i = 0; i < CLIENTS; i++) {
-			struct kernel_connection connection = {
-				.source = { .family = 4, .bytes = { 10, 78, 0, i } },
-				.source_port = 40000 + 7 * i,
-				.destination = { .family = 4 },
-				.destination_port = port,
-				.protocol = PROTOCOL_TCP,
-			};
+			struct kernel_connection connection;
 			struct kernel_explain found;
+			int err = client_connection(*vips, i, &connection);
 
-			inet_pton(AF_INET, address, connection.destination.bytes);
+			if (err)
+				return err;
 			if (kernel_explain(kernel, &connection, &found))
 				puts("cannot tell");
 			else

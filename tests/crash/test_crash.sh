@@ -5,8 +5,9 @@
 # connections are answered by the old revision or by the new one, and the next ordinary command puts everything right.
 #
 # Tries some of the points. ALL=1 tries every one (a quarter of an hour, and hours for the commands that make or remove a data
-# plane), POINTS=N another number; ONLY names commands (a pattern), N calls, KIND kill or fail, ERRNO one error instead of
-# three in turn, BIN another build.
+# plane), and each error at every call that changes something; POINTS=N another number. Which ones differ from run to run:
+# SEED chooses them as in a run before. ONLY names commands (a pattern), N calls, KIND kill or fail, ERRNO one error instead
+# of three in turn, BIN another build.
 # shellcheck disable=SC2053,SC2086
 . "$(dirname "$0")/../net/lib.sh"
 
@@ -16,6 +17,7 @@ vips="10.96.0.10:80 10.96.0.11:80 10.96.0.12:80"
 sizes="--flows 1024 --services 64 --versions 128 --endpoints 64 --slots 256"
 points_cheap=${POINTS:-8} points_dear=${POINTS:-4}
 errors=(ENOSPC EIO ENOMEM)
+seed=${SEED:-$(($(date +%s%N) % 1000000))}
 
 # --- the node, without neighbours: nothing here needs a packet ---
 
@@ -33,7 +35,8 @@ node_up() {
 	ip netns add "$W-node"
 	ip -n "$W-node" link add n_a type veth peer name a
 	ip -n "$W-node" link add n_b type veth peer name b
-	printf '%032x\n' 12345 >"$tmp/seed"
+	# This run's own, by which the kernel's objects are known for its.
+	printf '%016x%016x\n' "$$" "$(date +%s%N)" >"$tmp/seed"
 }
 
 sluice() { in_ns node "$bin/sluice" --state "$state" --pins "$pins" "$@"; }
@@ -113,7 +116,17 @@ configs_write() {
 # --- where commands start: a state folder, and the tables ---
 
 pins_list() { echo "$pins"/* "$pins"/links/*; }
-doors() { in_ns node bpftool -j net show | tr '{' '\n' | grep -o '"devname.*\(sl_tc_[a-z]*\|sl_xdp\)' | sort; }
+
+# Links, and where there are none, because the kernel has no tcx, filters.
+doors() {
+	local links
+
+	links=$("$tools/doors" list "$pins")
+	[ -z "$links" ] || { echo "$links" && return; }
+	in_ns node bpftool -j net show | tr '{' '\n' | grep -o '"devname.*\(sl_tc_[a-z]*\|sl_xdp\)' | sort
+}
+left() { "$tools/doors" left "$(cat "$tmp/seed")"; }
+is_left() { [ "$(left)" = "$1" ]; }
 
 pins_remove() { [ ! -e "$pins" ] || rm -r "$pins"; }
 
@@ -148,6 +161,8 @@ starts_make() {
 	once || return 1
 	pins_list >"$tmp/pins"
 	doors >"$tmp/doors"
+	at_least "doors" 2 "$(grep -c sl_tc_ "$tmp/doors")" || return 1
+	left >"$tmp/left"
 	start_keep empty
 	# Made without a data plane, all but the last fifteen are cold.
 	pins_remove
@@ -278,12 +293,21 @@ next_check() { # NUMBER BEFORE
 	return 1
 }
 
+# What ran goes on by itself: nobody has come yet to repair it. Where nothing ran, or it is being taken off, there may be none.
+doors_stand() {
+	[ "$stands" = 1 ] || return 0
+	is "doors before anybody repairs" "$(cat "$tmp/doors")" "$(doors)" &&
+		in_ns node "$tools/doors" send "$pins" $vips
+}
+
 killed_point() { # NUMBER
 	local found
 
 	start_restore "$start" || return 1
 	run_stopped --kill "$1"
-	[ "$ended" = 137 ] || return 0 # a call less than usual
+	[ "$ended" = 137 ] || return 0 # a call less than usual: `try` counts those that came
+	stopped=$((stopped + 1))
+	doors_stand || return 1
 	answers >"$tmp/found"
 	found=$(which_of "$tmp/found" new old $also)
 	if [ "$found" = neither ]; then
@@ -326,7 +350,8 @@ failed_check() {
 failed_point() { # NUMBER ERRNO
 	start_restore "$start" || return 1
 	run_stopped --fail "$1" --errno "$2"
-	failed_check && status_works && is_hot || return 1
+	grep -q 'at=-' "$tmp/report" || stopped=$((stopped + 1))
+	doors_stand && failed_check && status_works && is_hot || return 1
 	# Without a kernel's side to wait for, what is there is whole at once.
 	if [ "$next" = any ] && [ -e "$pins" ]; then
 		is "healthy after the failure" true "$(member healthy "$tmp/status")" || {
@@ -339,21 +364,24 @@ failed_point() { # NUMBER ERRNO
 
 # --- all points of a command ---
 
-# What changes something first; of the rest as many.
-points() { # MOST
-	local most=$1
+# What changes something first; of the rest as many. Where the steps through them begin is the seed's and the row's.
+points() { # MOST KIND
+	local most=$1 chance
+
 
 	if [ -n "${N-}" ]; then
 		echo "$N"
 	elif [ -n "${ALL-}" ]; then
 		seq 1 "$(wc -l <"$tmp/list")"
 	else
-		awk -v most="$most" '
+		chance=$(cksum <<<"$seed $what $2")
+		awk -v most="$most" -v chance="${chance%% *}" '
+			BEGIN { srand(chance) }
 			/^[0-9]/ { others[++other] = NR; next }
 			{ changes[++change] = NR }
 			function some(list, count, wanted,   i, step) {
 				step = count > wanted ? count / wanted : 1
-				for (i = 1; int(i) <= count; i += step) print list[int(i)]
+				for (i = 1 + rand() * step; int(i) <= count; i += step) print list[int(i)]
 			}
 			END { some(changes, change, int(most * 3 / 4)); some(others, other, int(most / 4)) }' "$tmp/list"
 	fi
@@ -381,24 +409,62 @@ baseline() {
 	return 1
 }
 
-try() { # KIND
-	local point bad=0 tried=0 most=$points_cheap
+# Three in turn; with ALL each of them, where the call changes something.
+errors_of() { # POINT NUMBER
+	if [ -n "${ERRNO-}" ]; then
+		echo "$ERRNO"
+	elif [ -n "${ALL-}" ] && sed -n "$1p" "$tmp/list" | grep -q '^[^0-9]'; then
+		echo "${errors[@]}"
+	else
+		echo "${errors[$2 % 3]}"
+	fi
+}
+
+# Each try is a line "POINT [ERRNO]".
+tries() { # KIND
+	local point error number=0 most=$points_cheap
 
 	[ "$next" = any ] || most=$points_dear
-	for point in $(points "$most"); do
+	for point in $(points "$most" "$1"); do
+		number=$((number + 1))
+		[ "$1" = fail ] || { echo "$point" && continue; }
+		for error in $(errors_of "$point" "$number"); do
+			echo "$point $error"
+		done
+	done
+}
+
+# A row that stops next to nothing shows nothing: a call less than usual is one thing, none at all another.
+stopped_enough() { # TRIED
+	at_least "points that were tried" 1 "$1" && at_least "of $1 points stopped" "$((($1 + 1) / 2))" "$stopped"
+}
+
+# All that a row makes goes again with who made it, a moment later; what is left is somebody's forever.
+nothing_leaks() {
+	wait_for "as many maps, programs and links as there were" is_left "$(cat "$tmp/left")" && return
+	is "left in the kernel" "$(cat "$tmp/left")" "$(left)"
+}
+
+try() { # KIND
+	local point error bad=0 tried=0
+
+	stopped=0
+	tries "$1" >"$tmp/tries"
+	while read -r point error <&3; do
 		tried=$((tried + 1))
 		if [ "$1" = kill ]; then
 			killed_point "$point"
 		else
-			failed_point "$point" "${ERRNO:-${errors[tried % 3]}}"
+			failed_point "$point" "$error"
 		fi >"$tmp/point" 2>&1 && continue
 		bad=$((bad + 1))
 		[ "$bad" -gt "${SHOW:-5}" ] && continue
-		echo "call $point: $(cat "$tmp/report")"
+		echo "call $point${error:+, $error}: $(cat "$tmp/report")"
 		head -n 40 "$tmp/point"
 		head -n 5 "$tmp/errors"
-	done
+	done 3<"$tmp/tries"
 	[ "$bad" = 0 ] || echo "$bad of $tried points"
+	stopped_enough "$tried" && nothing_leaks || bad=$((bad + 1))
 	echo "$(($(cat "$tmp/tried" 2>>"$tmp/end") + tried))" >"$tmp/tried"
 	return $((bad > 0))
 }
@@ -443,7 +509,8 @@ crash_rows() { # SENTENCE START NEXT PROGRAM ARGUMENT...
 	[[ $what == ${ONLY:-*} ]] || return
 	start=$2 next=$3 program=$bin/$4
 	shift 4
-	arguments=("$@")
+	arguments=("$@") stands=1
+	[[ "$start $*" != *-down\ * && "$*" != detach ]] || stands=0
 	rm -f "$tmp/tried"
 	baseline >"$tmp/base" 2>&1 || {
 		cat "$tmp/base"
@@ -471,6 +538,7 @@ for _ in $vips; do
 done >"$tmp/pass"
 
 input=/dev/null also='' never=old answer_words=2
+note "SEED=$seed chooses the points"
 once_arguments=(--once --device 'n_*' --seed-file "$tmp/seed")
 read -ra words <<<"$sizes"
 once_arguments+=("${words[@]}")
@@ -494,6 +562,7 @@ crash_rows "a rollback without a data plane" busy-down disk sluice rollback
 also="pass"
 crash_rows "a first start" empty-down once sluiced "${once_arguments[@]}"
 crash_rows "a start after the machine's" busy-down once sluiced "${once_arguments[@]}"
+also=''
 crash_rows "a start that adopts" busy once sluiced "${once_arguments[@]}"
 also="pass bare" never=new
 crash_rows "a detach" busy once sluice detach

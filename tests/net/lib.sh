@@ -250,6 +250,17 @@ weight() { sluice weight reviews "v1=$1" "v2=$2" "v3=$3" >"$tmp/weight"; }
 active() { sluice status -o json | sed -n 's/.*"active_revision": *\([0-9]*\).*/\1/p'; }
 digest() { sluice status -o json | sed -n 's/.*"digest": *"\([0-9a-f]*\)".*/\1/p'; }
 
+# What is pinned for interfaces, a line each, as bpftool knows it: of tcx no more than numbers, in Debian 12, whose
+# `bpftool net show` names no tcx at all.
+links_show() {
+	local link
+
+	for link in "$pins"/links/*; do
+		[ ! -e "$link" ] || bpftool -j link show pinned "$link" && echo
+	done
+}
+link_ids() { links_show | sed -n 's/.*"id": *\([0-9]*\),.*/\1/p' | sort -n; }
+
 # A verdict's or note's sum over doors and CPUs.
 verdict() { # NAME
 	bpftool -j map dump pinned "$pins/verdicts" |

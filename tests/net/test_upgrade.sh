@@ -45,15 +45,7 @@ connections_end() { # NAME WANTED LEAST: so many exchanges at least
 	at_least "exchanges of $1" "$3" "$(field exchanges)"
 }
 
-# Which links there are, and which programs: those that are pinned, and those in the links.
-link_ids() { links_show | sed -n 's/.*"id": *\([0-9]*\),.*/\1/p' | sort -n; }
-links_show() {
-	local link
-
-	for link in "$pins"/links/*; do
-		[ ! -e "$link" ] || bpftool -j link show pinned "$link" && echo
-	done
-}
+# Which programs there are: those that are pinned, and those in the links.
 program_ids() {
 	local program
 

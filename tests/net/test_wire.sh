@@ -118,21 +118,32 @@ vlan() { # VIP
 		shares 4.5 50 30 20
 }
 
+links_gone() { ! bpftool link show | grep -f "$tmp/links"; }
+
 nothing_left() {
 	agent_end TERM
-	detach || return 1
+	at_least "doors before" 12 "$(wc -l <"$tmp/doors")" && at_least "programs before" 3 "$(wc -l <"$tmp/programs")" &&
+		detach || return 1
 	is "pins" "" "$(ls -d "$pins" 2>>"$tmp/end")" &&
-		is "doors of XDP and tc" "" "$(in_ns node bpftool net show | grep -i 'sl_\|n_')" &&
+		wait_for "the links to go, which the kernel does a moment later" links_gone &&
+		is "filters and doors of XDP" "" "$(in_ns node bpftool net show | grep -i 'sl_\|n_')" &&
 		is "clsact" "" "$(in_ns node tc qdisc show | grep clsact)" &&
-		is "programs still loaded" "" "$(bpftool prog show | grep -F "$(cat "$tmp/programs")")" || return 1
+		is "programs still loaded" "" "$(bpftool prog show | grep -f "$tmp/programs")" || return 1
 	ask open --to 10.77.11.2 --port 8080 --count 50 && is "direct connections" 50 "$(field ok)" &&
 		ask open --to "$vip4" --port 8080 --count 50 && is "connections to the host at the VIP" 50 "$(field v3.s4)" &&
 		ask open --to "$vip4" --port 80 --count 20 && is "connections that the host itself refuses" 20 "$(field refused)"
 }
 
-# By its id: others on this machine may have programs of the same names.
-programs_note() {
-	bpftool prog show pinned "$pins/prog_tc_in" | sed -n 's/^\([0-9]*:\) .*/\1/p' >"$tmp/programs"
+# By their ids: others on this machine may have programs of the same names. Doors are links, or on kernels without tcx
+# filters, of which the kernel's list shows by itself that they have gone.
+doors_note() {
+	local program
+
+	for program in prog_tc_in prog_tc_out prog_xdp; do
+		bpftool prog show pinned "$pins/$program" | sed -n 's/^\([0-9]*:\) .*/^\1/p'
+	done >"$tmp/programs"
+	link_ids | sed 's/.*/^&:/' >"$tmp/links"
+	{ cat "$tmp/links" && in_ns node bpftool net show | grep sl_tc_; } >"$tmp/doors"
 }
 
 comes_back() {
@@ -175,7 +186,7 @@ END
 	row "an interface that comes later gets its door" later
 	row "an interface that goes and comes again gets its door" comes_again
 	row "packets with a VLAN tag are split" vlan "$vip4"
-	programs_note
+	doors_note
 	row "sluiced --detach leaves no pin, no door, no program, and traffic passes" nothing_left
 	row "an agent after that brings the last revision back" comes_back
 	world_end
