@@ -284,7 +284,7 @@ FUZZ_SEED ?= $(shell date +%s)
 fuzz-doors: $(B)/tests/prog/test_fuzz
 	$(Q)FUZZ_PACKETS=$(FUZZ_PACKETS) FUZZ_SEED=$(FUZZ_SEED) $<
 
-# --- soak: half an hour of everything at once; root. ARGS=xdp for the other door, SOAK_SECONDS and so on: --help ---
+# --- soak: half an hour of everything at once for each door; root. ARGS=tc or xdp for one, SOAK_SECONDS and so on: --help ---
 $(B)/tests/soak/%: tests/soak/%.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)

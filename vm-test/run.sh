@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Boots kernels of kernels.txt and runs tests/run.sh in each. At the end a table; exit code 0 when every kernel did what it
-# must. One of `may_refuse` may lack what the data plane needs: there the agent must say which feature, and leave nothing.
+# must, and ran the rows of must_run.txt. One of `may_refuse` may lack what the data plane needs: there the agent must say
+# which feature, and leave nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/.." && pwd)
@@ -55,10 +56,17 @@ work_disk() { # FILE
 
 insns_of() { awk -v program="$2" '$1 == program { print $2 }' "$1/insns" 2>/dev/null; }
 
-# A program that needs a fifth more than was written down is on the way to the verifier's limit.
+insns_recorded() { awk -v kernel="$1" '$1 == kernel { print $2 }' "$here/insns.txt"; } # KERNEL: its programs
+
+# A program that needs a fifth more than was written down is on the way to the verifier's limit; one that the guest does
+# not name was not verified.
 insns_check() { # KERNEL OUT
 	local program now before
 
+	for program in $(insns_recorded "$1"); do
+		[ -n "$(insns_of "$2" "$program")" ] || echo "$program was not verified: $2/insns"
+	done
+	[ -s "$2/insns" ] || is_excused "$1" || echo "no program was verified: $2/insns"
 	while read -r program now; do
 		before=$(awk -v kernel="$1" -v program="$program" '$1 == kernel && $2 == program { print $3 }' "$here/insns.txt")
 		if [ -z "$before" ]; then
@@ -90,6 +98,36 @@ skips() { # FILE: not there when no level ran
 		sed 's/^ *\([0-9]*\) skipped: /\1 x /' | paste -sd';'
 }
 
+is_asked() { # TEST: by LEVELS and ONLY
+	local pattern patterns
+
+	[[ " $levels " == *" ${1%%/*} "* ]] || return 1
+	read -ra patterns <<<"$only"
+	for pattern in "${patterns[@]}"; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $1 != $pattern ]] || return 0
+	done
+	return 1
+}
+
+is_since() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; } # VERSION KERNEL
+
+# A skip is right where a kernel lacks something; where it has it, a row that did not run has shown nothing.
+rows_check() { # KERNEL OUT
+	local since test row log
+
+	while read -r since test row; do
+		if [[ $since != [0-9]* ]] || ! is_since "$since" "$1" || ! is_asked "$test"; then
+			continue
+		fi
+		log=$2/logs/${test/\//-}.log
+		[ -e "$log" ] || log=/dev/null
+		awk -v row="- $row" -v name="$test: $row" '
+			/^ok/ && index($0, row) { ran = 1; if (tolower($0) ~ /# *skip/) skipped = 1 }
+			END { if (!ran || skipped) print (ran ? "was skipped: " : "did not run: ") name }' "$log"
+	done <"$here/must_run.txt"
+}
+
 is_excused() { [[ " $may_refuse " == *" $1 "* ]]; }
 
 # One kernel's line of the table, and whether it is as it must be.
@@ -105,9 +143,11 @@ judge() { # KERNEL OUT CODE
 	elif [ -z "$why" ] && [ -n "$record" ]; then
 		insns_record "$1" "$2"
 	fi
-	[ -n "$why" ] || why=$(insns_check "$1" "$2" | head -n 1)
+	# `head` would end who writes to it, and so this script.
+	[ -n "$why" ] || why=$(insns_check "$1" "$2" | sed -n 1p)
+	[ -n "$why" ] || why=$(rows_check "$1" "$2" | sed -n 1p)
 	[ -z "$why" ] || failed=1
-	[ -n "$why" ] || why=$(sed -n 's/.*\(lacks .*\)/\1/p' "$2/said" 2>/dev/null | head -n 1 || true)
+	[ -n "$why" ] || why=$(sed -n 's/.*\(lacks .*\)/\1/p' "$2/said" 2>/dev/null | sed -n 1p || true)
 	[ -n "$why" ] || why=$(skips "$2/tests")
 	printf '%-6s %-24s %6s %7s %7s %7s %9s %9s %9s  %s\n' "$1" "$(word "$2" release)" "$(word "$2" boot)" \
 		"${good%,}" "${bad%,}" "${skipped%,}" "$(insns_of "$2" sl_tc_in)" "$(insns_of "$2" sl_tc_out)" \
@@ -144,7 +184,7 @@ for kernel in "${kernels[@]}"; do
 	code=0
 	"$here/boot.sh" "$folder" "$disk" "$scratch/work.img" "$outs/$kernel" || code=$?
 	judge "$kernel" "$outs/$kernel" "$code"
-	[ "$(word "$outs/$kernel" code)" = 0 ] || sed -n '/^--- /,$p' "$outs/$kernel/tests" 2>/dev/null | head -n 80
+	[ "$(word "$outs/$kernel" code)" = 0 ] || sed -n '/^--- /,$p' "$outs/$kernel/tests" 2>/dev/null | sed -n 1,80p
 done
 cat "$table"
 exit "$failed"

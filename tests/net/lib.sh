@@ -74,8 +74,9 @@ world_up() {
 	all_tmp="$all_tmp $tmp"
 	state=$tmp/state
 	pins=/sys/fs/bpf/$W
-	trap world_end EXIT
-	trap 'exit 1' INT TERM
+	# A second signal must not end the clearing up: timeout(1) sends two, and whoever waits presses twice.
+	trap 'trap "" INT TERM; world_end' EXIT
+	trap 'trap "" INT TERM; exit 1' INT TERM
 	space_up node
 	in_ns node sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	machines=$legs
@@ -97,6 +98,21 @@ world_up() {
 	server_start s4 v3.s4
 }
 
+# Whoever runs in a world: also what servers started, which outlives them, and what a subshell did, of which nobody here
+# has the id.
+space_end() { # PATH
+	local try running
+
+	for try in 1 2 3 4 5; do
+		running=$(ip netns pids "${1##*/}")
+		[ -n "$running" ] || break
+		# shellcheck disable=SC2086 # a list of words
+		kill -KILL $running
+		sleep "0.0$try"
+	done 2>>"$tmp/end"
+	ip netns del "${1##*/}"
+}
+
 world_end() {
 	local pid space
 
@@ -106,7 +122,7 @@ world_end() {
 	done 2>>"$tmp/end"
 	for W in $all_worlds; do
 		for space in "/run/netns/$W"-*; do
-			[ ! -e "$space" ] || ip netns del "${space##*/}"
+			[ ! -e "$space" ] || space_end "$space"
 		done
 		[ ! -d "/sys/fs/bpf/$W" ] || rm -r "/sys/fs/bpf/$W"
 	done

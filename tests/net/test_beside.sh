@@ -110,33 +110,115 @@ bridges() {
 			"$(in_ns node bridge fdb show br beside0 | grep -c 'dev n_b[12] master beside0 *$')"
 }
 
+# Raw frames, because not every kernel has devices for tags (8021q): one tag and two, with priorities, around packets of
+# either family and of none that we know. A receiver is handed the outer tag beside the frame, and puts it back.
+tagged='
+import socket, struct, sys, time
+TAGS = [struct.pack("!HH", 0x8100, 0x6005), struct.pack("!HHHH", 0x88a8, 0x2007, 0x8100, 0x6005)]
+def checksum(data):
+    sum = 0
+    for (word,) in struct.iter_unpack("!H", data):
+        sum += word
+    while sum >> 16:
+        sum = (sum & 0xffff) + (sum >> 16)
+    return ~sum & 0xffff
+def packets(i):
+    text = b"frame %08d" % i + bytes(50)
+    udp = struct.pack("!HHHH", 4000, 9, 8 + len(text), 0) + text
+    ends = socket.inet_aton("10.77.40.1") + socket.inet_aton("10.77.40.2")
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), i, 0, 64, 17, 0) + ends
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    ends = socket.inet_pton(socket.AF_INET6, "fd77:40::1") + socket.inet_pton(socket.AF_INET6, "fd77:40::2")
+    yield struct.pack("!H", 0x0800) + ip + udp
+    yield struct.pack("!HIHBB", 0x86dd, 6 << 28, len(udp), 59, 64) + ends + udp
+    yield struct.pack("!H", 0x88b5) + text
+def frames(source, target):
+    for i in range(100):
+        for packet in packets(i):
+            for tag in TAGS:
+                yield target + source + tag + packet
+def whole(frame, aux):
+    for level, kind, data in aux:
+        status, _, _, _, _, tci, tpid = struct.unpack("IIIHHHH", data[:20])
+        if status & 0x10:
+            return frame[:12] + struct.pack("!HH", tpid if status & 0x40 else 0x8100, tci) + frame[12:]
+    return frame
+source, target = (bytes.fromhex(name.replace(":", "")) for name in sys.argv[2:4])
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+sock.bind(("port", 3))
+if sys.argv[1] == "send":
+    for frame in frames(source, target):
+        sock.send(frame)
+        time.sleep(0.0005)
+else:
+    wanted = set(frames(source, target))
+    sock.setsockopt(263, 8, 1)
+    sock.settimeout(float(sys.argv[4]))
+    open(sys.argv[5], "w").close()
+    try:
+        while wanted:
+            frame, aux, _, _ = sock.recvmsg(2000, 100)
+            wanted.discard(whole(frame, aux))
+    except socket.timeout:
+        pass
+    print("%d frames missing" % len(wanted))
+'
+mac_of() { ip -n "$W-$1" link show dev port | sed -n 's,.*link/ether \([^ ]*\) .*,\1,p'; }
+
+tags_pass() {
+	local receiver source target
+
+	needs python3 || return
+	[ -e "/run/netns/$W-b2" ] || { echo "the kernel has no bridge" && return 77; }
+	rm -f "$tmp/tagged.ready"
+	source=$(mac_of b1) target=$(mac_of b2)
+	start b2 python3 -c "$tagged" receive "$source" "$target" $((15 * times)) "$tmp/tagged.ready" >"$tmp/tagged" 2>&1
+	receiver=$!
+	wait_for "the receiver" test -e "$tmp/tagged.ready" || { cat "$tmp/tagged" && return 1; }
+	in_ns b1 python3 -c "$tagged" send "$source" "$target" || return 1
+	wait "$receiver"
+	pids=${pids/ $receiver/}
+	is "of 600 tagged frames" "0 frames missing" "$(cat "$tmp/tagged")"
+}
+
 # --- other programs on our devices ---
 
-# A program at tc that counts. Its pins go with the worlds'.
-filter_add() { # DEVICE ingress|egress
-	local there=/sys/fs/bpf/$W-beside
+# A program at tc that counts: before ours, or behind with a priority above that of our filters (81). Its pins go with
+# the worlds'.
+filter_add() { # DEVICE ingress|egress [PRIORITY]
+	local there=/sys/fs/bpf/$W-beside name=$1_$2_${3:-7}
 
 	[ -d "$there" ] || { mkdir "$there" && all_worlds="$all_worlds $W-beside"; }
-	rm -f "$there/$1_$2"_*
-	"$tools/counter" --pin "$there/$1_$2_program" "$there/$1_$2_packets" || return 1
+	rm -f "$there/${name}"_*
+	"$tools/counter" --pin "$there/${name}_program" "$there/${name}_packets" || return 1
 	in_ns node tc qdisc show dev "$1" | grep -q clsact || in_ns node tc qdisc add dev "$1" clsact
-	in_ns node tc filter add dev "$1" "$2" prio 7 bpf da pinned "$there/$1_$2_program"
+	in_ns node tc filter add dev "$1" "$2" prio "${3:-7}" bpf da pinned "$there/${name}_program"
 }
 
 # The qdisc stays: our doors are there too on a kernel without tcx.
-filter_remove() { in_ns node tc filter del dev "$1" "$2" prio 7; } # DEVICE ingress|egress
+filter_remove() { in_ns node tc filter del dev "$1" "$2" prio "${3:-7}"; } # DEVICE ingress|egress [PRIORITY]
 
-filters_up() { filter_add n_c1 ingress && filter_add n_c1 egress; }
+filters_each() { # COMMAND: before ours and behind, in and out
+	local way priority
 
-filter_count() { "$tools/counter" --read "/sys/fs/bpf/$W-beside/$1_$2_packets"; }
+	for way in ingress egress; do
+		for priority in 7 200; do
+			"$1" n_c1 "$way" "$priority" || return 1
+		done
+	done
+}
 
-filters_count() { # COMMAND...: to and from the client
-	local in out
+filter_count() { "$tools/counter" --read "/sys/fs/bpf/$W-beside/$1_$2_${3:-7}_packets"; }
 
-	in=$(filter_count n_c1 ingress) out=$(filter_count n_c1 egress)
+filters_count() { # COMMAND...: to and from the client, by each of the filters
+	local before now i names=("before ours, in" "behind ours, in" "before ours, out" "behind ours, out")
+
+	mapfile -t before < <(filters_each filter_count)
 	"$@" || return 1
-	at_least "packets in" 300 $(($(filter_count n_c1 ingress) - in)) &&
-		at_least "packets out" 300 $(($(filter_count n_c1 egress) - out))
+	mapfile -t now < <(filters_each filter_count)
+	for i in 0 1 2 3; do
+		at_least "packets ${names[i]}" 300 $((now[i] - before[i])) || return 1
+	done
 }
 
 program_began() { [ -e "$tmp/tcx.$1.ready" ] || grep -q 'no tcx' "$tmp/tcx.$1"; }
@@ -336,11 +418,11 @@ for door in tc xdp; do
 	[ -z "$W" ] || world_end
 	world_up
 	filter_up || die "nftables"
-	filters_up || die "filters of tc"
+	filters_each filter_add || die "filters of tc"
 	agent_start --forward stack || die "the agent comes up"
 	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
 	row "stack: rules of nftables and connection tracking count the service's packets" rules_count 100 serves 300
-	row "stack: filters of tc that were there before count the service's packets" filters_count serves 300
+	row "stack: filters of tc before and behind ours that were there first count the service's packets" filters_count serves 300
 	row "stack: programs of tcx before and behind ours count what comes in" programs_count in serves 300
 	row "stack: programs of tcx before and behind ours count what goes out" programs_count out serves 300
 	agent_end TERM
@@ -350,13 +432,14 @@ for door in tc xdp; do
 	row "a rule of nftables translates addresses" rules_translate
 	row "a client's port talks to the service, then to an endpoint itself" port_again
 	row "a bridge between devices with doors" bridges
-	row "filters of tc count what is not ours" filters_count direct 100
+	row "frames with somebody's VLAN tags pass the bridge whole" tags_pass
+	row "filters of tc before and behind ours count what is not ours" filters_count direct 100
 	row "programs of tcx before and behind ours count what is not ours, in" programs_count in direct 100
 	row "programs of tcx before and behind ours count what is not ours, out" programs_count out direct 100
-	{ filter_remove n_c1 ingress && filter_remove n_c1 egress; } || die "filters of tc go"
+	filters_each filter_remove || die "filters of tc go"
 	row "the service goes on when they have gone" serves 300
-	filters_up || die "filters of tc"
-	row "filters of tc that came later count what is not ours" filters_count direct 100
+	filters_each filter_add || die "filters of tc"
+	row "filters of tc before and behind ours that came later count what is not ours" filters_count direct 100
 	row "ARP finds neighbours" neighbours_found -4 10.77.11.2 "$vip4"
 	row "IPv6 neighbour discovery finds them" neighbours_found -6 fd77:11::2 "$vip6"
 	row "broadcasts as of DHCP reach the node and come back" broadcasts

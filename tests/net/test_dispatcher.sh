@@ -141,7 +141,7 @@ unprepared() {
 
 door=xdp
 world_up
-trap 'others_unload; world_end' EXIT
+trap 'trap "" INT TERM; others_unload; world_end' EXIT
 as="beside another's XDP program"
 needs xdp-loader >"$tmp/why" || { echo "ok - the agent $as # SKIP $(cat "$tmp/why")" && echo "1..1" && exit; }
 if ! other_load n_c1; then

@@ -102,6 +102,57 @@ comes_again() {
 	later
 }
 
+# Errors as somebody makes them who knows a connection's addresses and ports, but not where it is: "does not fit" and
+# "port unreachable", which quote sequence numbers far from each other, so that one at most is near the right one.
+forged='
+import socket, struct, sys
+to, source, source_port, target, target_port = sys.argv[1:6]
+is_6 = ":" in to
+family = socket.AF_INET6 if is_6 else socket.AF_INET
+def checksum(data):
+    sum = 0
+    for (word,) in struct.iter_unpack("!H", data):
+        sum += word
+    while sum >> 16:
+        sum = (sum & 0xffff) + (sum >> 16)
+    return ~sum & 0xffff
+def quoted(sequence):
+    ends = socket.inet_pton(family, source) + socket.inet_pton(family, target)
+    tcp = struct.pack("!HHIIBBHHH", int(source_port), int(target_port), sequence, 1, 0x50, 0x10, 500, 0, 0)
+    if is_6:
+        return struct.pack("!IHBB", 6 << 28, 1420, 6, 60) + ends + tcp
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 1440, 1, 0x4000, 60, 6, 0)
+    return ip + ends + tcp
+def error(kind, code, mtu, sequence):
+    rest = (struct.pack("!I", mtu) if is_6 else struct.pack("!HH", 0, mtu)) + quoted(sequence)
+    head = struct.pack("!BBH", kind, code, 0) + rest
+    return head if is_6 else struct.pack("!BBH", kind, code, checksum(head)) + rest
+sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if is_6 else socket.IPPROTO_ICMP)
+for i in range(50):
+    for kind, code, mtu in [(2, 0, 1280), (1, 4, 0)] if is_6 else [(3, 4, 600), (3, 3, 0)]:
+        sock.sendto(error(kind, code, mtu, (0x1234567 + (i << 26)) & 0xffffffff), (to, 0))
+'
+# What a machine's own TCP found to be of a connection of its own, but not of what is under way in it.
+out_of_window() { in_ns "$1" nstat -asz TcpExtOutOfWindowIcmps | awk '/OutOfWindow/ { print $2 }'; }
+
+# To the endpoint as from a router before the client, and to the client as from one before the endpoint.
+forged_errors() { # VIP CLIENT ENDPOINT
+	local c1 s3 before port=$((7200 + ${#1}))
+
+	needs python3 nstat || return
+	weight 0 1 0 && hold_start forged --to "$1" --port 80 --source-port "$port" --get 50000 --every 20 || return 1
+	c1=$(out_of_window c1) s3=$(out_of_window s3) before=$(($(verdict icmp_stack) + $(verdict icmp_redirect)))
+	in_ns c2 python3 -c "$forged" "$1" "$1" 80 "$2" "$port" &&
+		in_ns s4 python3 -c "$forged" "$2" "$2" "$port" "$3" 8080 || return 1
+	sleep 0.5
+	hold_end forged 1 &&
+		at_least "translated ICMP errors" 190 $(($(verdict icmp_stack) + $(verdict icmp_redirect) - before)) &&
+		at_least "errors that the endpoint's TCP did not believe" 95 $(($(out_of_window s3) - s3)) &&
+		at_least "errors that the client's TCP did not believe" 95 $(($(out_of_window c1) - c1)) &&
+		is "MTUs that the client learned" 0 "$(in_ns c1 ip route get "$1" | grep -c mtu)" &&
+		is "MTUs that the endpoint learned" 0 "$(in_ns s3 ip route get "$2" | grep -c mtu)"
+}
+
 vlan() { # VIP
 	ip -n "$W-c2" link add link port name tagged type vlan id 5 2>"$tmp/vlan" || {
 		echo "the kernel has no VLAN devices (8021q): $(tail -n 1 "$tmp/vlan")"
@@ -180,6 +231,8 @@ END
 	row "a narrow path beyond the endpoint's router, IPv6: the client learns its MTU" path --to "$vip6" --size 1000000
 	from=c1
 	config 50 30 20 | apply >"$tmp/row"
+	row "a forged ICMP error with a wrong sequence number ends no connection" forged_errors "$vip4" 10.77.1.2 10.77.13.2
+	row "a forged ICMPv6 error with a wrong sequence number ends no connection" forged_errors "$vip6" fd77:1::2 fd77:13::2
 	row "a UDP flow ends after silence, IPv4" udp_idle "$vip4"
 	row "a UDP flow ends after silence, IPv6" udp_idle "$vip6"
 	row "a UDP flow that is in use does not end" udp_busy "$vip4"
