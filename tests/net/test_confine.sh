@@ -13,7 +13,8 @@ caps_wanted() {
 }
 
 # Not more than the test itself has: in a container that may be less.
-caps_possible() { printf '%016x\n' $((0x$(caps_wanted) & 0x$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status))); }
+caps_of_test() { printf '%016x\n' $((0x$1 & 0x$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status))); }
+caps_possible() { caps_of_test "$(caps_wanted)"; }
 
 given_up() {
 	is CapEff "$(caps_possible)" "$(status_word CapEff)" && is CapPrm "$(caps_possible)" "$(status_word CapPrm)" &&
@@ -181,6 +182,34 @@ once_too() {
 	is "exit code of --once" 0 $? && is "what it could not do" "" "$(grep -i 'error\|permitted' "$tmp/once")"
 }
 
+# As the service manager starts it: by the unit's capabilities and no others, on a node that has nothing yet.
+unit_start() {
+	local unit=$root/deploy/sluiced.service caps before
+
+	caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$unit" | tr -d '\n' | tr '[:upper:]' '[:lower:]' | sed 's/ *cap_/,+/g')
+	[ -n "$caps" ] || { echo "the unit bounds nothing" && return 1; }
+	grep '^NoNewPrivileges=yes' "$unit" || { echo "the unit lets new privileges in" && return 1; }
+	before=$(grep -c 'ready, ' "$tmp/agent.log")
+	start node setpriv --bounding-set "-all$caps" --inh-caps=-all --no-new-privs "$bin/sluiced" --device 'n_*' \
+		--door "$door" --state "$state" --pins "$pins" --config "$rules" >>"$tmp/agent.log" 2>&1
+	agent=$!
+	wait_for "the agent, bounded as by its unit" agent_says_ready "$before" && return
+	tail -n 5 "$tmp/agent.log"
+	return 1
+}
+
+unit_bounds() {
+	needs setpriv || return 77
+	unit_start || return 1
+	# What it was bounded by stays: it may not even lower its bounds.
+	is CapBnd "$(caps_of_test 000000c000201000)" "$(status_word CapBnd)" &&
+		is CapPrm "$(caps_possible)" "$(status_word CapPrm)" && is NoNewPrivs 1 "$(status_word NoNewPrivs)" &&
+		interface_followed || return 1
+	config 25 25 50 >"$tmp/new.yaml" && mv "$tmp/new.yaml" "$rules/b.yaml"
+	wait_for "the folder's weights" weight_is 50 && ask open --to "$vip4" --port 80 --count 300 &&
+		is "connections" 300 "$(field ok)" && shares 4.5 25 25 50 && nothing_refused && agent_end TERM
+}
+
 detaches() {
 	detach || return 1
 	[ ! -e "$pins" ] || { find "$pins" && return 1; }
@@ -223,6 +252,7 @@ for bin in "$build" "$build/san"; do
 	row "$as, started again, adopts what is there" adopts
 	row "$as: --once" once_too
 	row "$as: --detach" detaches
+	row "$as comes up and serves with the systemd unit's capabilities alone" unit_bounds
 	row "$as closes its state folder to others, and takes no one else's" folder_closed
 	world_end
 done

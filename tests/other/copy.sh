@@ -11,15 +11,16 @@ to=$(cd "$1" && pwd)
 mkdir "$to/scripts"
 cp -a "$here/../../bpf" "$here/../../user" "$to"
 cp -a "$here/../../scripts/style.exceptions" "$to/scripts"
-cd "$to/bpf"
+cd "$to"
+files=(bpf/abi.h bpf/way.h bpf/layout.h user/store/head.c user/store/store.c)
 while IFS= read -r line; do
 	[ "${line:0:1}" = s ] || continue
-	cat abi.h way.h layout.h >before
-	sed -i "$line" abi.h way.h layout.h
-	if cat abi.h way.h layout.h | cmp -s before -; then
+	cat "${files[@]}" >before
+	sed -i "$line" "${files[@]}"
+	if cat "${files[@]}" | cmp -s before -; then
 		echo "tests/other/layout.sed: changes nothing: $line" >&2
 		exit 1
 	fi
 done <"$here/layout.sed"
 rm before
-touch ../copied
+touch copied

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Another release's layout, for tests of taking flows over: one ABI further, the word's parts in other places, other
-# bits for the flags, longer records in which addresses stand elsewhere, and a longer record of all that. Each line must
-# change something.
+# bits for the flags, longer records in which addresses stand elsewhere, and a longer record of all that; and in the state
+# folder a line more in each file's head. Each line must change something.
 s/^#define SL_ABI .*/#define SL_ABI 1002u/
 s/^#define WAY_SEEN_AT .*/#define WAY_SEEN_AT 48/
 s/^#define WAY_VIP_AT .*/#define WAY_VIP_AT 30/
@@ -22,3 +22,5 @@ s/(sizeof(struct sl_vip) == 24,/(sizeof(struct sl_vip) == 32,/
 s/(sizeof(struct sl_version) == 128,/(sizeof(struct sl_version) == 144,/
 s/^\t__u16 rest\[3\];/&\n\t__u64 later[4];/
 s/(sizeof(struct sl_layout) == 512,/(sizeof(struct sl_layout) == 544,/
+s/^\twho_put(out, revision->time,/\tfield_put(out, "later", "word", 4);\n&/
+s/ENDPOINTS_TITLE, text/ENDPOINTS_TITLE "# later word\\n", text/

@@ -14,6 +14,8 @@
 #include "user/base/cleanup.h"
 #include "user/input/input.h"
 #include "user/node/node.h"
+#include "user/store/file.h"
+#include "user/store/seal.h"
 
 #define SERVICE_OF(name, vip)                                                                      \
 	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: default}\n"          \
@@ -134,6 +136,51 @@ static void damage(const struct fixture *f, const char *name)
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "X", 1, 200), 1);
 	close(fd);
+}
+
+static bool has_said(const struct fixture *f, const char *text)
+{
+	for (size_t i = 0; i < f->diags->count; i++) {
+		if (strstr(f->diags->list[i].text, text))
+			return true;
+	}
+	return false;
+}
+
+/* Opening it is refused: its last error says why. */
+static void open_fails(struct fixture *f, int wanted, const char *text)
+{
+	struct node_options options = { .state_dir = f->dir, .pin_dir = "/nowhere/sluice" };
+
+	talloc_free(f->node);
+	f->node = NULL;
+	talloc_free(f->diags);
+	f->diags = diags_new(f);
+	assert_int_equal(node_open(f, &options, NODE_WRITE, f->diags, &f->node), wanted);
+	assert_int_equal(f->diags->errors, 1);
+	assert_non_null(strstr(last_text(f), text));
+}
+
+/* A file as another release may write it: the digest fits, whatever it holds. */
+static void seal(const struct fixture *f, const char *name, const char *head, const char *body)
+{
+	_cleanup_close_ int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint8_t digest[STORE_DIGEST_SIZE];
+
+	assert_int_equal(seal_stage(dir, name, head, body, digest), 0);
+	assert_int_equal(file_place(dir, name), 0);
+}
+
+#define HEAD_OF(number, parent)                                                                    \
+	"# sluice revision " number "\n# parent " parent "\n# time 2025-12-31T23:59:59Z\n"         \
+	"# author bob\n# reason later\n# members \n"
+
+static void is_kept(const struct fixture *f, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	assert_int_equal(access(path, F_OK), 0);
 }
 
 static void commit_makes_a_revision(void **state)
@@ -457,6 +504,82 @@ static void damaged_active_revision_falls_back(void **state)
 	assert_int_equal(f->diags->count, 0);
 }
 
+/* The newer release's revision is active, and this one is what runs again. */
+static void way_back_from_what_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *head, *body, *said;
+		int err;
+	} rows[] = {
+		{ HEAD_OF("3", "2") "# format 2\n", "", "another release wrote it; run that one",
+		  -EPROTO },
+		{ HEAD_OF("3", "2"), "apiVersion: sluice.dev/v2\nkind: Guard\n",
+		  "run the release that wrote it, or `sluice rollback`", -EINVAL },
+		{ HEAD_OF("3", "2"), "apiVersion: later.dev/v1\nkind: Later\nmetadata: {name: a}\n",
+		  "run the release that wrote it, or `sluice rollback`", -EINVAL },
+		{ HEAD_OF("3", "2"),
+		  "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+		  "spec:\n  clusterIP: 10.0.0.1\n  laterField: 7\n  ports: [{port: 80}]\n",
+		  "run the release that wrote it, or `sluice rollback`", -EINVAL },
+	};
+	struct fixture *f = *state;
+
+	apply(f, both_90, 1, true);
+	apply(f, reviews_50, 2, true);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct store_revision *list;
+		size_t count;
+
+		seal(f, "revisions/0000000003.yaml", rows[i].head, rows[i].body);
+		assert_int_equal(store_set_active(f->node->store, 3, 2), 0);
+		open_fails(f, rows[i].err, rows[i].said);
+		reopen(f, NODE_WRITE, true);
+		assert_int_equal(f->node->active, 3);
+		assert_int_equal(store_list(f->node->store, f, f->diags, &list, &count), 0);
+		assert_int_equal(count, 3);
+		assert_int_equal(list[0].number, 3);
+		assert_int_equal(node_rollback(f->node, 0, &change, f->diags, f, &f->result), 0);
+		assert_int_equal(f->result.revision, 2);
+		assert_int_equal(f->diags->errors, 0);
+		reopen(f, NODE_WRITE, false);
+		assert_int_equal(weight_of(f, REVIEWS), 50);
+		is_kept(f, "revisions/0000000003.yaml");
+		/* And there is no way to it from here. */
+		assert_int_equal(f->node->previous, 3);
+	}
+	apply(f, reviews_20, 4, true);
+}
+
+/* A service's own history goes on before what cannot be read. */
+static void service_history_passes_over_what_cannot_be_read(void **state)
+{
+	struct fixture *f = *state;
+
+	apply(f, both_90, 1, true);
+	apply(f, reviews_50, 2, true);
+	apply(f, ratings_50, 3, true);
+	apply(f, WEIGHTS_OF("ratings", "40", "60"), 4, true);
+	seal(f, "revisions/0000000002.yaml", HEAD_OF("2", "1"),
+	     "apiVersion: sluice.dev/v2\nkind: Guard\n");
+	seal(f, "revisions/0000000003.yaml", HEAD_OF("3", "2") "# format 2\n", "");
+	service_rollback(f, REVIEWS, 0);
+	assert_int_equal(weight_of(f, REVIEWS), 90);
+	assert_int_equal(weight_of(f, RATINGS), 40);
+	assert_int_equal(f->diags->errors, 0);
+	assert_true(has_said(f, "revision 2 is passed over: another release wrote it"));
+	service_rollback(f, RATINGS, 0);
+	assert_int_equal(weight_of(f, RATINGS), 90);
+	is_kept(f, "revisions/0000000002.yaml");
+	is_kept(f, "revisions/0000000003.yaml");
+	/* Named, it is refused. */
+	assert_int_equal(
+		node_rollback_service(f->node, REVIEWS, 2, &change, f->diags, f, &f->result),
+		-EINVAL);
+	assert_int_equal(
+		node_rollback_service(f->node, REVIEWS, 3, &change, f->diags, f, &f->result),
+		-EPROTO);
+}
+
 static void damaged_pointer_falls_back(void **state)
 {
 	struct fixture *f = *state;
@@ -492,6 +615,28 @@ static void lost_endpoints_are_not_none(void **state)
 	reopen(f, NODE_WRITE, false);
 	assert_int_equal(f->diags->warnings, 0);
 	apply(f, reviews_50, 2, true);
+}
+
+/* Nor is what this release cannot read: new ones are taken, and the old ones kept if they may be.
+ */
+static void endpoints_of_another_release_are_not_none(void **state)
+{
+	struct fixture *f = *state;
+
+	apply(f, both_90, 1, true);
+	seal(f, "endpoints.yaml", "# sluice endpoints\n# format 2\n", "kind: Later\n");
+	reopen(f, NODE_WRITE, false);
+	assert_int_equal(apply_as(f, reviews_50, &change), -EBADMSG);
+	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &change), -EPROTO);
+	assert_non_null(strstr(last_text(f), "is another release's and is not replaced"));
+	assert_int_equal(f->node->active, 1);
+
+	seal(f, "endpoints.yaml", "# sluice endpoints\n",
+	     "apiVersion: later.dev/v1\nkind: Later\nmetadata: {name: a}\n");
+	reopen(f, NODE_WRITE, false);
+	assert_int_equal(apply_as(f, reviews_50, &change), -EBADMSG);
+	apply(f, SLICE("10.1.0.1"), 1, false);
+	assert_true(has_said(f, "cannot read it; set aside as damaged/endpoints.yaml."));
 }
 
 static void writers_exclude_each_other(void **state)
@@ -624,8 +769,11 @@ int main(void)
 		TEST(rollback_says_who_when_and_why),
 		TEST(damaged_revision_is_set_aside),
 		TEST(damaged_active_revision_falls_back),
+		TEST(way_back_from_what_cannot_be_read),
+		TEST(service_history_passes_over_what_cannot_be_read),
 		TEST(damaged_pointer_falls_back),
 		TEST(lost_endpoints_are_not_none),
+		TEST(endpoints_of_another_release_are_not_none),
 		TEST(writers_exclude_each_other),
 		TEST(reconcile_needs_a_kernel),
 		TEST(diff_names_what_changed),

@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "user/base/cleanup.h"
+#include "user/store/file.h"
+#include "user/store/seal.h"
 #include "user/store/store.h"
 
 struct fixture {
@@ -92,12 +94,32 @@ static void spill(const struct fixture *f, const char *name, const char *text, s
 	assert_int_equal(fwrite(text, 1, size, file), size);
 }
 
+/* Alters one byte where the text stands. */
+static void damage(const struct fixture *f, const char *name, const char *where)
+{
+	char *text = slurp(f, name), *at = strstr(text, where);
+
+	assert_non_null(at);
+	*at ^= 1;
+	spill(f, name, text, strlen(text));
+}
+
 static bool is_there(const struct fixture *f, const char *name)
 {
 	char path[256];
 
 	path_of(f, name, path);
 	return !access(path, F_OK);
+}
+
+/* A file as another release may write it: the digest fits, whatever the head is. */
+static void seal(const struct fixture *f, const char *name, const char *head, const char *body)
+{
+	_cleanup_close_ int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint8_t digest[STORE_DIGEST_SIZE];
+
+	assert_int_equal(seal_stage(dir, name, head, body, digest), 0);
+	assert_int_equal(file_place(dir, name), 0);
 }
 
 static void digest_is_sha256(void **state)
@@ -140,6 +162,89 @@ static void revision_comes_back(void **state)
 		assert_memory_equal(got.digest, digest, sizeof(digest));
 	}
 	assert_int_equal(f->diags->count, 0);
+}
+
+#define HEAD_OF(more)                                                                              \
+	"# sluice revision 1\n" more "# parent 0\n" more "# time 2025-12-31T23:59:59Z\n" more      \
+	"# author ann\n" more "# reason why\n" more "# members 12\n" more "# changed ~ a\n" more   \
+	"# changed ~ b\n" more
+
+/* A newer release may have more to say: that is no damage, and not lost by being read here. */
+static void unknown_header_lines_are_passed_over(void **state)
+{
+	static const char *const heads[] = {
+		HEAD_OF(""),
+		HEAD_OF("# later a word\n"),
+		HEAD_OF("# later \n# changed-by hand\n# parents 7\n"),
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		struct store_revision got, *list;
+		size_t count;
+		char *text;
+
+		seal(f, "revisions/0000000001.yaml", heads[i], "kind: Service\n");
+		text = slurp(f, "revisions/0000000001.yaml");
+		assert_int_equal(store_load(f->store, f, 1, f->diags, &got), 0);
+		assert_string_equal(got.author, "ann");
+		assert_string_equal(got.members, "12");
+		assert_string_equal(got.summary, "~ a\n~ b");
+		assert_string_equal(got.body, "kind: Service\n");
+		assert_int_equal(store_list(f->store, f, f->diags, &list, &count), 0);
+		assert_int_equal(count, 1);
+		assert_string_equal(list[0].reason, "why");
+		assert_string_equal(slurp(f, "revisions/0000000001.yaml"), text);
+	}
+	assert_int_equal(f->diags->count, 0);
+	/* They are under the digest as all others are. */
+	seal(f, "revisions/0000000001.yaml", heads[1], "");
+	damage(f, "revisions/0000000001.yaml", "a word");
+	assert_int_equal(store_load(f->store, f, 1, f->diags, &(struct store_revision){ 0 }),
+			 -EBADMSG);
+	assert_false(is_there(f, "revisions/0000000001.yaml"));
+}
+
+/* What another release wrote, and meant, is neither damage nor ours to move. */
+static void another_form_is_left_alone(void **state)
+{
+	static const char *const heads[] = {
+		HEAD_OF("") "# format 2\n",
+		"# sluice revision 1\n# parent 0\n",
+		"# sluice revision one\n",
+		HEAD_OF("#no word\n"),
+		HEAD_OF("# word\n"),
+		"# sluice history 1\n",
+		"# sluice revision 1\n# parent 0\n# time 2025-12-31T23:59:59Z\n# author \\t\n"
+		"# reason \n# members \n",
+		"",
+	};
+	const char *name = "revisions/0000000001.yaml";
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		struct store_revision got = { .number = 77 }, *list;
+		size_t count;
+		char *text;
+
+		seal(f, name, heads[i], "kind: Later\n");
+		text = slurp(f, name);
+		assert_int_equal(store_load(f->store, f, 1, f->diags, &got), -EPROTO);
+		assert_int_equal(got.number, 77);
+		assert_non_null(strstr(last_text(f), "another release of Sluice wrote it"));
+		assert_int_equal(store_list(f->store, f, f->diags, &list, &count), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(list[0].number, 1);
+		assert_string_equal(slurp(f, name), text);
+		assert_false(is_there(f, "damaged"));
+	}
+	/* Nor is its number given again. */
+	assert_int_equal(save(f, "a", "", ""), 2);
+	seal(f, name, heads[0], "kind: Later\n");
+	damage(f, name, "Later");
+	assert_int_equal(store_load(f->store, f, 1, f->diags, &(struct store_revision){ 0 }),
+			 -EBADMSG);
+	assert_false(is_there(f, name));
 }
 
 static void list_is_newest_first(void **state)
@@ -360,6 +465,66 @@ static void activation_comes_back(void **state)
 	assert_int_equal(store_active(f->store, &active, &previous), 0);
 	assert_int_equal(active, 3);
 	assert_int_equal(store_activation(f->store, f, &got), -EBADMSG);
+}
+
+/* The pointer and the seed, to which another release has added lines. */
+static void unknown_lines_of_small_files_are_passed_over(void **state)
+{
+	static const char pointer[] =
+		"active 3 previous 2\n# later a\n# time 2025-12-31T23:59:59Z\n"
+		"# later b\n# author ann\n# reason why\n# later c\n";
+	static const char seed[] = "00000000000000ff0000000000000010\nlater\n";
+	struct store_activation got;
+	struct fixture *f = *state;
+	uint32_t active = 0, previous = 0;
+	uint64_t words[2];
+
+	spill(f, "active", pointer, strlen(pointer));
+	assert_int_equal(store_active(f->store, &active, &previous), 0);
+	assert_true(active == 3 && previous == 2);
+	assert_int_equal(store_activation(f->store, f, &got), 0);
+	assert_string_equal(got.author, "ann");
+	assert_string_equal(got.reason, "why");
+	spill(f, "seed", seed, strlen(seed));
+	assert_int_equal(store_seed(f->store, NULL, f->diags, words), 0);
+	assert_true(words[0] == 0xff && words[1] == 0x10);
+	/* Given once more, it is the same one: no reason to write the file anew. */
+	assert_int_equal(store_seed(f->store, "00000000000000ff0000000000000010", f->diags, words),
+			 0);
+	assert_string_equal(slurp(f, "seed"), seed);
+	assert_int_equal(f->diags->count, 0);
+}
+
+static void endpoints_of_another_release(void **state)
+{
+	static const char *const forms[] = { "# sluice endpoints\n# format 2\n",
+					     "# sluice members\n" };
+	struct fixture *f = *state;
+	char *text, *before;
+
+	seal(f, "endpoints.yaml", "# sluice endpoints\n# later a word\n", "kind: Endpoint\n");
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_string_equal(text, "kind: Endpoint\n");
+	assert_int_equal(f->diags->count, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		seal(f, "endpoints.yaml", forms[i], "kind: Later\n");
+		before = slurp(f, "endpoints.yaml");
+		assert_int_equal(store_endpoints(f->store, f, f->diags, &text), -EPROTO);
+		assert_non_null(strstr(last_text(f), "another release of Sluice wrote it"));
+		assert_int_equal(store_set_endpoints(f->store, "new\n", f->diags), -EPROTO);
+		assert_non_null(strstr(last_text(f), "run that release, or move the file away"));
+		assert_string_equal(slurp(f, "endpoints.yaml"), before);
+		assert_false(is_there(f, "damaged"));
+	}
+	/* Moved away, it is nobody's. */
+	seal(f, "endpoints.yaml", "# sluice endpoints\n", "kind: Endpoint\n");
+	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), 0);
+	assert_int_equal(store_set_endpoints(f->store, "new\n", f->diags), 0);
+	assert_false(is_there(f, "damaged"));
+	/* One that the reader could make nothing of is kept. */
+	store_doubt_endpoints(f->store);
+	assert_int_equal(store_set_endpoints(f->store, "newer\n", f->diags), 0);
+	assert_non_null(strstr(last_text(f), "set aside as damaged/endpoints.yaml."));
 }
 
 static void endpoints_come_back(void **state)
@@ -710,17 +875,32 @@ static void folder_is_closed_to_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(digest_is_sha256),           TEST(revision_comes_back),
-		TEST(list_is_newest_first),       TEST(altered_byte_is_found),
-		TEST(torn_file_is_found),         TEST(renamed_file_is_found),
-		TEST(reader_sets_nothing_aside),  TEST(numbers_are_not_used_again),
-		TEST(oldest_are_removed),         TEST(active_comes_back),
-		TEST(activation_comes_back),      TEST(activation_that_is_altered_is_found),
-		TEST(endpoints_come_back),        TEST(seed_is_made_once),
-		TEST(lock_names_its_holder),      TEST(readers_share_the_lock),
-		TEST(lockers_exclude_each_other), TEST(descriptors_are_not_inherited),
-		TEST(leftovers_are_removed),      TEST(missing_folder_is_told),
-		TEST(folder_is_closed_to_others), TEST(full_disk_leaves_nothing_half_written),
+		TEST(digest_is_sha256),
+		TEST(revision_comes_back),
+		TEST(list_is_newest_first),
+		TEST(altered_byte_is_found),
+		TEST(torn_file_is_found),
+		TEST(renamed_file_is_found),
+		TEST(reader_sets_nothing_aside),
+		TEST(numbers_are_not_used_again),
+		TEST(oldest_are_removed),
+		TEST(active_comes_back),
+		TEST(activation_comes_back),
+		TEST(activation_that_is_altered_is_found),
+		TEST(endpoints_come_back),
+		TEST(seed_is_made_once),
+		TEST(unknown_header_lines_are_passed_over),
+		TEST(another_form_is_left_alone),
+		TEST(unknown_lines_of_small_files_are_passed_over),
+		TEST(endpoints_of_another_release),
+		TEST(lock_names_its_holder),
+		TEST(readers_share_the_lock),
+		TEST(lockers_exclude_each_other),
+		TEST(descriptors_are_not_inherited),
+		TEST(leftovers_are_removed),
+		TEST(missing_folder_is_told),
+		TEST(folder_is_closed_to_others),
+		TEST(full_disk_leaves_nothing_half_written),
 		TEST(read_only_folder_is_told),
 	};
 

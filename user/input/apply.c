@@ -226,6 +226,7 @@ int input_apply(void *parent, const struct input_text *texts, size_t text_count,
 		.inventory = talloc_steal(parent, work.inventory),
 		.taken = work.objects.count,
 		.passed = work.objects.passed,
+		.unknown = work.reader.unknown_count,
 	};
 	return 0;
 }

@@ -21,8 +21,9 @@ enum input_mode {
 struct input_result {
 	struct model *model;
 	struct inventory *inventory;
-	size_t taken;  /* objects that became part of the model or inventory */
-	size_t passed; /* objects of kinds that are passed over, one DIAG_NOTE each */
+	size_t taken;   /* objects that became part of the model or inventory */
+	size_t passed;  /* objects of kinds that are passed over, one DIAG_NOTE each */
+	size_t unknown; /* fields that are not known and ignored, one DIAG_WARNING each */
 };
 
 struct input_text {

@@ -43,26 +43,39 @@ static int kernel_find(struct node *node, const char *pin_dir, enum node_mode mo
 
 /*
  * What was just read from the file is all that matters: the rest of the text is not ours to
- * repeat.
+ * repeat. Nobody writes there what he does not know, so a kind or a field that people's input may
+ * have and we pass over is another release's here: without it the text would mean something else.
  */
 static int text_apply(void *parent, const char *name, const char *text, struct diags *diags,
 		      struct input_result *ret_result)
 {
 	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
 	struct input_text input = { .name = name, .data = text, .size = strlen(text) };
+	struct input_result result;
+	enum diag_level least;
 	int err;
 
 	if (!quiet)
 		return -ENOMEM;
-	err = input_apply(parent, &input, 1, INPUT_REPLACE, NULL, NULL, quiet, ret_result);
+	err = input_apply(parent, &input, 1, INPUT_REPLACE, NULL, NULL, quiet, &result);
+	least = err ? DIAG_ERROR : DIAG_NOTE;
+	if (!err && (result.passed || result.unknown))
+		err = -EINVAL;
 	for (size_t i = 0; err && i < quiet->count; i++) {
 		const struct diag *d = &quiet->list[i];
 
-		if (d->level == DIAG_ERROR)
+		if (d->level >= least)
 			diag_add(diags, DIAG_WARNING, d->file, d->line, d->column, d->path, "%s",
 				 d->text);
 	}
+	if (!err)
+		*ret_result = result;
 	return err;
+}
+
+bool is_hole(int err)
+{
+	return err == -ENOENT || err == -EBADMSG || err == -EPROTO;
 }
 
 int revision_parse(void *parent, const struct store_revision *revision, struct diags *diags,
@@ -76,7 +89,9 @@ int revision_parse(void *parent, const struct store_revision *revision, struct d
 	err = text_apply(parent, name, revision->body, diags, &result);
 	if (err) {
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "%s is whole, but this release cannot read it", name);
+			 "%s is whole, but this release cannot read it: run the release that wrote "
+			 "it, or `sluice rollback` to another",
+			 name);
 		return err;
 	}
 	talloc_free(result.inventory);
@@ -130,7 +145,7 @@ static int newest_load(struct node *node, void *parent, struct diags *diags,
 		return err;
 	for (size_t i = 0; i < count; i++) {
 		err = revision_find(node, parent, list[i].number, diags, ret_revision);
-		if (err != -ENOENT && err != -EBADMSG)
+		if (!is_hole(err))
 			return err;
 	}
 	return -ENOENT;
@@ -148,11 +163,17 @@ static int active_choose(struct node *node, void *parent, const struct candidate
 		if (!number || (i && number == candidates->list[i - 1]))
 			continue;
 		err = candidate_load(node, parent, number, diags, ret_revision);
-		if (err != -ENOENT && err != -EBADMSG)
+		if (!is_hole(err))
 			break;
+		if (err == -EPROTO && is_first) {
+			/* Active, readable or not: who needs its rules is refused, but can go back.
+			 */
+			*ret_revision = (struct store_revision){ .number = number };
+			return 0;
+		}
 		is_first = false;
 	}
-	if ((err == -ENOENT || err == -EBADMSG) && !is_first)
+	if (is_hole(err) && !is_first)
 		err = newest_load(node, parent, diags, ret_revision);
 	if (!err && !is_first)
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
@@ -220,8 +241,9 @@ int endpoints_find(struct node *node, struct diags *diags)
 	char *text = NULL;
 	int err = store_endpoints(node->store, node, diags, &text);
 
-	node->has_lost_endpoints = err == -EBADMSG;
-	if (err && err != -EBADMSG)
+	/* Another release's are as good as lost to this one. */
+	node->has_lost_endpoints = err == -EBADMSG || err == -EPROTO;
+	if (err && !node->has_lost_endpoints)
 		return err;
 	node->endpoints = err ? "" : text;
 	return 0;
@@ -235,6 +257,7 @@ static int inventory_parse(struct node *node, struct diags *diags)
 	if (err == -EINVAL) {
 		diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
 			 "endpoints.yaml is whole, but this release cannot read it");
+		store_doubt_endpoints(node->store);
 		node->has_lost_endpoints = true;
 		node->inventory = talloc_zero(node, struct inventory);
 		return node->inventory ? 0 : -ENOMEM;
@@ -352,6 +375,11 @@ int node_revision(struct node *node, void *parent, uint32_t number, struct diags
 	else if (err == -EBADMSG)
 		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "revision %u cannot be used: its file is damaged", number);
+	else if (err == -EPROTO)
+		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+			 "revision %u cannot be used: another release wrote it; run that one, or "
+			 "`sluice rollback --to` one that this release can read",
+			 number);
 	return err;
 }
 

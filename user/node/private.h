@@ -9,6 +9,9 @@
  */
 void node_take(struct node *node, const struct store_revision *revision, uint32_t previous);
 
+/* There is no such revision, or none that is of use: it is no end of the history. */
+bool is_hole(int err);
+
 /*
  * The model in a revision's body. Findings of old input are not repeated: only that it cannot
  * be read is an error.

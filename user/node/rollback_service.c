@@ -51,13 +51,14 @@ static struct service service_as_then(const struct service *then, const struct s
  * 0: it was different then. -ENOENT: there was no such service. -EALREADY: it was as it is
  * today.
  */
-static int revision_search(struct search *search, const struct store_revision *revision)
+static int revision_search(struct search *search, const struct store_revision *revision,
+			   struct diags *diags)
 {
 	uint8_t digest[STORE_DIGEST_SIZE];
 	const struct service *then;
 	struct service service;
 	struct model *model;
-	int err = revision_parse(search->scratch, revision, search->diags, &model);
+	int err = revision_parse(search->scratch, revision, diags, &model);
 
 	if (err)
 		return err;
@@ -74,6 +75,21 @@ static int revision_search(struct search *search, const struct store_revision *r
 	return 0;
 }
 
+/* While others may do as well, one with a body of another release is a hole in the history. */
+static int revision_try(struct search *search, const struct store_revision *revision)
+{
+	_cleanup_talloc_ struct diags *quiet = diags_new(NULL);
+	int err = quiet ? revision_search(search, revision, quiet) : -ENOMEM;
+
+	if (err != -EINVAL)
+		return err;
+	diag_add(search->diags, DIAG_WARNING, NULL, 0, 0, NULL,
+		 "revision %u is passed over: another release wrote it, and this one cannot read "
+		 "it",
+		 revision->number);
+	return -ENOENT;
+}
+
 /*
  * The revision itself, or the newest before it that is readable: a hole in the history is no
  * end of it.
@@ -86,7 +102,7 @@ static int history_load(struct search *search, uint32_t number, struct store_rev
 	int err = number ? store_load(store, search->scratch, number, search->diags, ret_revision)
 			 : -ENOENT;
 
-	if (!number || (err != -ENOENT && err != -EBADMSG))
+	if (!number || !is_hole(err))
 		return err;
 	err = store_list(store, search->scratch, search->diags, &list, &count);
 	for (size_t i = 0; !err && i < count; i++) {
@@ -94,7 +110,7 @@ static int history_load(struct search *search, uint32_t number, struct store_rev
 			continue;
 		err = store_load(store, search->scratch, list[i].number, search->diags,
 				 ret_revision);
-		if (err != -ENOENT && err != -EBADMSG)
+		if (!is_hole(err))
 			return err;
 		err = 0;
 	}
@@ -114,7 +130,7 @@ static int parents_search(struct search *search)
 		err = history_load(search, revision.parent, &revision);
 		if (err)
 			break;
-		err = revision_search(search, &revision);
+		err = revision_try(search, &revision);
 		if (err != -ENOENT && err != -EALREADY)
 			return err;
 		err = 0;
@@ -135,7 +151,7 @@ static int others_search(struct search *search)
 	for (size_t i = 0; !err && i < count; i++) {
 		err = history_load(search, list[i].number, &revision);
 		if (!err)
-			err = revision_search(search, &revision);
+			err = revision_try(search, &revision);
 		if (err != -ENOENT && err != -EALREADY)
 			return err;
 		err = 0;
@@ -162,7 +178,7 @@ static int number_search(struct search *search, uint32_t number)
 
 	if (err)
 		return err;
-	err = revision_search(search, &revision);
+	err = revision_search(search, &revision, search->diags);
 	if (err == -ENOENT)
 		diag_add(search->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "revision %u has no service %s", number, search->today->host);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define CHANGED "# changed "
+#define REVISION_TITLE "# sluice revision "
 
 static void escaped_put(FILE *out, const char *text, size_t size)
 {
@@ -92,7 +92,7 @@ static void head_put(FILE *out, const struct store_revision *revision)
 {
 	const char *members = revision->members ? revision->members : "";
 
-	fprintf(out, "# sluice revision %" PRIu32 "\n# parent %" PRIu32 "\n", revision->number,
+	fprintf(out, REVISION_TITLE "%" PRIu32 "\n# parent %" PRIu32 "\n", revision->number,
 		revision->parent);
 	who_put(out, revision->time, revision->author, revision->reason);
 	field_put(out, "members", members, strlen(members));
@@ -120,21 +120,77 @@ int head_format(void *parent, const struct store_revision *revision, char **ret_
 	return 0;
 }
 
+/* The word of a whole line "# word value", and its size; NULL when the line is none. */
+static const char *word_find(const char *line, size_t *ret_size)
+{
+	size_t size;
+
+	if (strncmp(line, "# ", 2) || !strchr(line, '\n'))
+		return NULL;
+	size = strcspn(line + 2, " \n");
+	if (!size || line[2 + size] != ' ')
+		return NULL;
+	*ret_size = size;
+	return line + 2;
+}
+
+/* Of a name with a blank in it ("sluice revision") the word is the first half. */
+static bool is_line_of(const char *line, const char *name)
+{
+	size_t size, length = strlen(name);
+	const char *word = word_find(line, &size);
+
+	return word && !strncmp(word, name, length) && word[length] == ' ';
+}
+
+/* What a later release has to say beside what this one knows. */
+static bool is_unknown(const char *line)
+{
+	static const char *const known[] = { "sluice", "parent",  "time",   "author",
+					     "reason", "members", "changed" };
+	size_t size;
+
+	if (!word_find(line, &size))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (is_line_of(line, known[i]))
+			return false;
+	}
+	return true;
+}
+
 /*
- * The value of the line at `*cursor` if it is the named field; the cursor then stands at the
- * next line.
+ * The value of the line at `*cursor`, or of the first after it that is not unknown, if it is the
+ * named field; the cursor then stands at the next line.
  */
 static char *field_take(char **cursor, const char *name)
 {
-	char *line = *cursor, *newline = strchr(line, '\n');
-	size_t length = strlen(name);
+	char *line = *cursor, *newline;
 
-	if (!newline || strncmp(line, "# ", 2) || strncmp(line + 2, name, length) ||
-	    line[2 + length] != ' ')
+	while (is_unknown(line))
+		line = strchr(line, '\n') + 1;
+	*cursor = line;
+	if (!is_line_of(line, name))
 		return NULL;
+	newline = strchr(line, '\n');
 	*newline = '\0';
 	*cursor = newline + 1;
-	return line + 3 + length;
+	return line + 3 + strlen(name);
+}
+
+int head_check(const char *head, const char *title)
+{
+	const char *line = strchr(head, '\n');
+	size_t size;
+
+	if (!line || strncmp(head, title, strlen(title)))
+		return -EPROTO;
+	while (*++line) {
+		if (!word_find(line, &size) || is_line_of(line, "format"))
+			return -EPROTO;
+		line = strchr(line, '\n');
+	}
+	return 0;
 }
 
 static int number_parse(const char *text, uint32_t *ret_number)
@@ -182,7 +238,7 @@ static int changed_take(char *cursor, const char **ret_summary)
 	return 0;
 }
 
-int head_parse(char *head, struct store_revision *ret_revision)
+static int fields_parse(char *head, struct store_revision *ret_revision)
 {
 	struct store_revision revision = { 0 };
 	char *cursor = head, *author, *reason, *members;
@@ -202,6 +258,14 @@ int head_parse(char *head, struct store_revision *ret_revision)
 	revision.members = members;
 	*ret_revision = revision;
 	return 0;
+}
+
+int head_parse(char *head, struct store_revision *ret_revision)
+{
+	int err = head_check(head, REVISION_TITLE);
+
+	/* No byte of it was altered: who wrote it meant it so. */
+	return !err && fields_parse(head, ret_revision) ? -EPROTO : err;
 }
 
 int activation_format(void *parent, const struct store_activation *activation, char **ret_text)

@@ -93,7 +93,7 @@ static int numbers_read(void *parent, int dir, const char *path, bool with_suffi
 	return 0;
 }
 
-/* 0, -ENOENT, -EBADMSG (set aside, named) or -errno (named). */
+/* 0, -ENOENT, -EBADMSG (set aside, named), -EPROTO (left, named) or -errno (named). */
 static int revision_read(struct store *store, void *parent, uint32_t number, bool with_body,
 			 struct diags *diags, struct store_revision *ret_revision)
 {
@@ -109,7 +109,10 @@ static int revision_read(struct store *store, void *parent, uint32_t number, boo
 	if (!err && revision.number != number)
 		err = -EBADMSG;
 	if (err == -EBADMSG)
-		store_set_aside(store, store->revisions, REVISIONS_DIR "/", name, diags);
+		store_set_aside(store, store->revisions, REVISIONS_DIR "/", name, WHY_DAMAGED,
+				diags);
+	else if (err == -EPROTO)
+		store_leave(store, REVISIONS_DIR "/", name, diags);
 	else if (err && err != -ENOENT)
 		store_complain(store, diags, name, err, "cannot read");
 	if (err)
@@ -132,6 +135,18 @@ int store_load_head(struct store *store, void *parent, uint32_t number, struct d
 	return revision_read(store, parent, number, false, diags, ret_revision);
 }
 
+/* All that is known of one that another release wrote. */
+static struct store_revision revision_foreign(uint32_t number)
+{
+	return (struct store_revision){
+		.number = number,
+		.author = "",
+		.reason = "(another release wrote it)",
+		.summary = "",
+		.members = "",
+	};
+}
+
 int store_list(struct store *store, void *parent, struct diags *diags,
 	       struct store_revision **ret_list, size_t *ret_count)
 {
@@ -149,10 +164,13 @@ int store_list(struct store *store, void *parent, struct diags *diags,
 	for (size_t i = 0; i < numbers.count; i++) {
 		err = revision_read(store, list, numbers.list[i], false, diags, &list[count]);
 		/* Gone meanwhile, or damaged: the rest is worth listing all the same. */
-		if (!err)
-			count++;
-		else if (err != -ENOENT && err != -EBADMSG)
+		if (err == -ENOENT || err == -EBADMSG)
+			continue;
+		if (err && err != -EPROTO)
 			return err;
+		if (err)
+			list[count] = revision_foreign(numbers.list[i]);
+		count++;
 	}
 	*ret_list = TAKE_PTR(list);
 	*ret_count = count;

@@ -20,7 +20,7 @@
 #define ACTIVE_FILE "active"
 #define SEED_FILE "seed"
 #define ENDPOINTS_FILE "endpoints.yaml"
-#define ENDPOINTS_HEAD "# sluice endpoints\n"
+#define ENDPOINTS_TITLE "# sluice endpoints\n"
 #define SEED_DIGITS 32
 
 int store_complain(const struct store *store, struct diags *diags, const char *name, int err,
@@ -154,7 +154,7 @@ void store_settle(struct store *store)
 }
 
 void store_set_aside(struct store *store, int dir, const char *folder, const char *name,
-		     struct diags *diags)
+		     const char *why, struct diags *diags)
 {
 	_cleanup_talloc_ char *path = talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
 	_cleanup_talloc_ char *target =
@@ -169,9 +169,18 @@ void store_set_aside(struct store *store, int dir, const char *folder, const cha
 		fsync(dir);
 		fsync(store->dir);
 	}
-	diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
-		 "damaged: the content does not fit its digest; %s%s",
+	diag_add(diags, DIAG_WARNING, path, 0, 0, NULL, "%s; %s%s", why,
 		 is_moved ? "set aside as " : "passed over", is_moved ? target : "");
+}
+
+void store_leave(const struct store *store, const char *folder, const char *name,
+		 struct diags *diags)
+{
+	_cleanup_talloc_ char *path = talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
+
+	diag_add(diags, DIAG_WARNING, path, 0, 0, NULL,
+		 "is whole, but another release of Sluice wrote it, in a form that this release "
+		 "cannot read: left as it is");
 }
 
 static int number_after(const char **text, const char *word, uint64_t *ret_number)
@@ -302,15 +311,22 @@ int store_endpoints(struct store *store, void *parent, struct diags *diags, char
 	char *text;
 	int err = seal_read(scratch, store->dir, ENDPOINTS_FILE, true, &seal);
 
-	if (err == -EBADMSG || (!err && strcmp(seal.head, ENDPOINTS_HEAD))) {
-		store->has_bad_endpoints = true;
+	if (!err)
+		err = head_check(seal.head, ENDPOINTS_TITLE);
+	store->has_foreign_endpoints = err == -EPROTO;
+	if (err == -EPROTO)
+		store_leave(store, "", ENDPOINTS_FILE, diags);
+	if (err == -EBADMSG) {
+		store->bad_endpoints = WHY_DAMAGED;
 		diag_add(diags, DIAG_WARNING, store->path, 0, 0, NULL,
 			 "the file " ENDPOINTS_FILE " is damaged: its content does not fit its "
 			 "digest");
 		return -EBADMSG;
 	}
+	if (err && err != -ENOENT && err != -EPROTO)
+		store_complain(store, diags, ENDPOINTS_FILE, err, "cannot read");
 	if (err && err != -ENOENT)
-		return store_complain(store, diags, ENDPOINTS_FILE, err, "cannot read");
+		return err;
 	text = talloc_strdup(parent, err ? "" : seal.body);
 	if (!text)
 		return -ENOMEM;
@@ -318,16 +334,32 @@ int store_endpoints(struct store *store, void *parent, struct diags *diags, char
 	return 0;
 }
 
+void store_doubt_endpoints(struct store *store)
+{
+	store->bad_endpoints = "whole, but this release cannot read it";
+}
+
+static int foreign_complain(const struct store *store, struct diags *diags)
+{
+	diag_add(diags, DIAG_ERROR, store->path, 0, 0, NULL,
+		 "the file " ENDPOINTS_FILE " is another release's and is not replaced: run that "
+		 "release, or move the file away and apply the whole configuration with its "
+		 "endpoints");
+	return -EPROTO;
+}
+
 int store_set_endpoints(struct store *store, const char *text, struct diags *diags)
 {
 	uint8_t digest[STORE_DIGEST_SIZE];
 	int err = store_check_locked(store);
 
-	if (!err && store->has_bad_endpoints)
-		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, diags);
-	store->has_bad_endpoints = false;
+	if (!err && store->has_foreign_endpoints)
+		return foreign_complain(store, diags);
+	if (!err && store->bad_endpoints)
+		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, store->bad_endpoints, diags);
+	store->bad_endpoints = NULL;
 	if (!err)
-		err = seal_stage(store->dir, ENDPOINTS_FILE, ENDPOINTS_HEAD, text, digest);
+		err = seal_stage(store->dir, ENDPOINTS_FILE, ENDPOINTS_TITLE, text, digest);
 	if (!err)
 		err = file_place(store->dir, ENDPOINTS_FILE);
 	if (!err && fsync(store->dir))

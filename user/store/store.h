@@ -8,7 +8,8 @@
  *                              also the lines "# time", "# author" and "# reason" of it
  *   revisions/0000000042.yaml  one revision: comment lines, then the model as model_export gives it
  *   endpoints.yaml             the inventory as inventory_export gives it, with a digest header
- *   damaged/                   files set aside because their digest did not fit
+ *   damaged/                   files set aside because their digest did not fit, and endpoints
+ *                              that could not be read when new ones took their place
  *
  * Every file is written aside, synced and renamed; the folder is synced after. Knows texts and
  * numbers, no model. Reading needs no lock; writing without it is -ENOLCK. Only a holder of the
@@ -17,6 +18,10 @@
  * Two digests seal a revision and the endpoints: the line "# body SIZE HEX" is over the body, and
  * "# digest HEX", the last comment line, over every byte before itself, so over the body by way
  * of its digest: a change anywhere in the file is found.
+ *
+ * Releases share the folder, newer and older: comment lines that this one does not know are passed
+ * over (head.h), and a file that is whole but in a form of its own (-EPROTO) stays where it is,
+ * neither set aside nor replaced.
  */
 #pragma once
 #include "../base/diag.h"
@@ -95,12 +100,16 @@ int store_activation(struct store *store, void *parent, struct store_activation 
 
 /*
  * Newest first, bodies not read (their size is checked, their digest only by store_load). A
- * damaged file is set aside, named in diags as a warning, and left out. All hangs from the
- * list, which hangs from `parent`.
+ * damaged file is set aside, named in diags as a warning, and left out; of one in another release's
+ * form there is the number alone, and such a warning. All hangs from the list, which hangs from
+ * `parent`.
  */
 int store_list(struct store *store, void *parent, struct diags *diags,
 	       struct store_revision **ret_list, size_t *ret_count);
-/* -ENOENT; -EBADMSG when the digest does not fit: the file is then set aside and named in diags. */
+/*
+ * -ENOENT; -EBADMSG when the digest does not fit: the file is then set aside and named in diags;
+ * -EPROTO when it does, but another release wrote it in a form of its own: named, and left.
+ */
 int store_load(struct store *store, void *parent, uint32_t number, struct diags *diags,
 	       struct store_revision *ret_revision);
 /* The same without the body, as a listing has it: only its size is checked. */
@@ -119,9 +128,12 @@ int store_remove(struct store *store, uint32_t number);
 
 /*
  * The inventory's text; "" when there is none. -EBADMSG: damaged, named in diags as a warning. The
- * file stays until store_set_endpoints, so that nobody takes lost endpoints for none.
+ * file stays until store_set_endpoints, so that nobody takes lost endpoints for none. -EPROTO:
+ * another release's, named, and store_set_endpoints will refuse to replace it.
  */
 int store_endpoints(struct store *store, void *parent, struct diags *diags, char **ret_text);
+/* What was read is of no use to the caller: the next store_set_endpoints keeps it aside. */
+void store_doubt_endpoints(struct store *store);
 int store_set_endpoints(struct store *store, const char *text, struct diags *diags);
 
 /* The seed, made from the kernel's randomness the first time; `hex` (32 digits) sets it. */
