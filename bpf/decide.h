@@ -202,13 +202,18 @@ __noinline int endpoint_is_taken(const struct pkt *pkt, __u32 index, __u32 vip)
 	return word & SL_FLOW_REPLY && way_vip(word) != vip && !flow_is_over(word, flow_clock());
 }
 
-/* A ring's endpoint for the connection. */
+/*
+ * A ring's endpoint for the connection. When all that are tried are taken, a connection is refused;
+ * datagrams, which many send one way from one port, go to the first.
+ */
 static __always_inline int pick_endpoint(const struct pkt *pkt, __u64 ring, __u64 hash, __u32 vip,
 					 struct decision *decision)
 {
+	__u32 index = 0, first = 0;
+
 	for (__u32 attempt = 0; attempt < SL_PLACE_TRIES; attempt++) {
-		__u32 place = (__u32)ring + pick_place(hash, ring >> 32, attempt);
-		__u32 pair = place >> 1, index;
+		__u32 place = (__u32)ring + pick_place(hash, ring >> 32, attempt),
+		      pair = place >> 1;
 		struct sl_pair *words = bpf_map_lookup_elem(&sl_rings, &pair);
 
 		if (!words)
@@ -216,12 +221,17 @@ static __always_inline int pick_endpoint(const struct pkt *pkt, __u64 ring, __u6
 		index = words->at[place & 1];
 		if (index >= SL_ENDPOINTS_MAX)
 			return decide(decision, ACT_DROP, SL_drop_table);
-		if (endpoint_is_taken(pkt, index, vip))
+		first = attempt ? first : index;
+		if (!endpoint_is_taken(pkt, index, vip))
+			break;
+		if (attempt < SL_PLACE_TRIES - 1)
 			continue;
-		decision->word = way_word(index, vip, 0, 0);
-		return decide(decision, ACT_TO_ENDPOINT, 0);
+		if (pkt->protocol == IPPROTO_TCP)
+			return decide(decision, ACT_REFUSE, SL_refuse_empty);
+		index = first;
 	}
-	return decide(decision, ACT_REFUSE, SL_refuse_empty);
+	decision->word = way_word(index, vip, 0, 0);
+	return decide(decision, ACT_TO_ENDPOINT, 0);
 }
 
 /*

@@ -239,6 +239,35 @@ static inline void model_begin(struct reference *model, struct wanted *wanted,
 	model_put(model, &fresh);
 }
 
+/* Does the endpoint talk to this client's port already, in the name of another service? */
+static inline bool is_busy(struct reference *model, const struct tuple *tuple,
+			   const struct model_endpoint *endpoint)
+{
+	struct tuple key = tuple_of_reply(tuple, endpoint);
+	const struct model_flow *flow = model_find(model, &key);
+
+	if (!flow || !flow->is_reply || flow->closed ||
+	    (tuple->protocol == IPPROTO_UDP && flow->age > model->idle))
+		return false;
+	return memcmp(flow->peer.addr, tuple->dst, 16) || flow->peer.port != tuple->dport;
+}
+
+/* The first of eight places whose endpoint is not busy; of datagrams the first of all, else. */
+static inline bool model_endpoint(struct reference *model, const struct tuple *tuple,
+				  const struct model_version *version, __u64 hash,
+				  struct model_endpoint *ret_endpoint)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		__u64 other = hash + i * 0x9e3779b97f4a7c15ull;
+
+		*ret_endpoint = version->endpoints[(other >> 32) * version->count >> 32];
+		if (!is_busy(model, tuple, ret_endpoint))
+			return true;
+	}
+	*ret_endpoint = version->endpoints[(hash >> 32) * version->count >> 32];
+	return tuple->protocol == IPPROTO_UDP;
+}
+
 static inline void model_new(struct reference *model, struct wanted *wanted, bool is_syn)
 {
 	const struct tuple *tuple = &wanted->seen.tuple;
@@ -273,7 +302,10 @@ static inline void model_new(struct reference *model, struct wanted *wanted, boo
 	}
 	if (spilled)
 		wanted->notes = note_bit(SL_note_spilled);
-	to = version->endpoints[(hash >> 32) * version->count >> 32];
+	if (!model_endpoint(model, tuple, version, hash, &to)) {
+		model_refuse(model, wanted, SL_refuse_empty, version);
+		return;
+	}
 	way = way_of_new(model, wanted, &to);
 	wanted->verdict = SL_pass_deferred;
 	if (way == LEFT_TO_TC)

@@ -182,26 +182,37 @@ static inline void model_forget_reply(struct reference *model, const struct mode
 		reply->is_gone = true;
 }
 
+/* What goes on after a reset was not reset; after both ends' FIN it is over. */
+static inline void model_revive(struct model_flow *opener, struct model_flow *reply, __u8 flags)
+{
+	if (!opener || !opener->closed || (opener->fin_in && opener->fin_out) || flags & 7)
+		return;
+	opener->closed = false, opener->adopted = true;
+	if (reply)
+		reply->closed = false, reply->adopted = true;
+}
+
 /* A packet makes both halves young; the reply half is put back when it was lost. */
 static inline void model_touch(struct reference *model, struct model_flow *flow,
 			       struct wanted *wanted)
 {
 	struct model_flow *other;
 	struct tuple key;
+	bool is_pair;
 
 	flow->age = 0;
-	if (flow->is_reply) {
-		other = model_find_opener(model, flow);
-		if (other)
-			other->age = 0;
-		return;
-	}
-	key = tuple_of_reply(&flow->key, &flow->peer);
+	key = flow->is_reply ? tuple_of_opener(flow) : tuple_of_reply(&flow->key, &flow->peer);
 	other = model_find(model, &key);
-	if (other) {
+	is_pair =
+		other && (flow->is_reply ? model_is_pair(other, flow) : model_is_pair(flow, other));
+	if (flow->is_reply)
+		model_revive(is_pair ? other : NULL, flow, wanted->seen.tcp_flags);
+	else
+		model_revive(flow, is_pair ? other : NULL, wanted->seen.tcp_flags);
+	if (other)
 		other->age = 0;
+	if (other || flow->is_reply)
 		return;
-	}
 	wanted->notes |= 1u << (SL_note_reply_restored - SL_VERDICT_COUNT);
 	model_put_reply(model, flow);
 }
@@ -215,11 +226,11 @@ static inline void model_state(struct reference *model, struct model_flow *flow,
 
 	if (!opener || (reply && !model_is_pair(opener, reply)))
 		return;
-	opener->fin_in |= (flags & 1 && !flow->is_reply) || flags & 4;
-	opener->fin_out |= (flags & 1 && flow->is_reply) || flags & 4;
+	opener->fin_in |= flags & 1 && !flow->is_reply;
+	opener->fin_out |= flags & 1 && flow->is_reply;
 	if (flow->is_reply && !opener->answered)
 		flow->answered = opener->answered = true;
-	ends = opener->fin_in && opener->fin_out && !opener->closed;
+	ends = ((opener->fin_in && opener->fin_out) || flags & 4) && !opener->closed;
 	opener->closed |= ends;
 	if (ends && reply)
 		reply->closed = true;

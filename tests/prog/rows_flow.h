@@ -160,24 +160,73 @@ static void syn_over_adopted(struct trial *trial)
 		   "and closed");
 }
 
-/* The later has the endpoint's replies, and keeps them when the earlier goes elsewhere. */
-static void two_services_one_endpoint(struct trial *trial)
+/* A second service on port VIP_PORT + 1; both have these endpoints. */
+static void two_services(struct trial *trial, const enum who *endpoints, __u32 count)
 {
-	struct wire syn = tcp(trial, SYN), other = syn,
-		    reply = answer_to(trial, syn, EP_A, SYN | ACK), out = to_client(reply);
 	struct sl_service service = {};
-	__u32 endpoint = world_endpoint(trial->world, trial->family, EP_A, EP_PORT);
+	__u32 indices[2];
 
-	service.otherwise =
-		world_split_one(trial->world, world_version(trial->world, &endpoint, 1));
+	for (__u32 i = 0; i < count; i++)
+		indices[i] = world_endpoint(trial->world, trial->family, endpoints[i], EP_PORT);
+	service.otherwise = world_split_one(trial->world, world_version(trial->world, indices, 1));
 	world_service(trial->world, trial->family, IPPROTO_TCP, VIP_PORT, service);
+	service.otherwise =
+		world_split_one(trial->world, world_version(trial->world, indices, count));
 	world_service(trial->world, trial->family, IPPROTO_TCP, VIP_PORT + 1, service);
-	other.dport = out.sport = VIP_PORT + 1;
-	opens(trial, syn, EP_A);
-	opens(trial, other, EP_A);
-	moves_to_b(trial);
-	opens(trial, syn, EP_B);
-	stack_sends(trial, reply, SL_reply_stack, out);
+}
+
+/* Whichever place of the ring is its own: of many ports half have the endpoint that is taken. */
+static void port_used_twice(struct trial *trial)
+{
+	static const enum who both[] = { EP_A, EP_B };
+
+	two_services(trial, both, 2);
+	for (__u16 i = 0; i < 16; i++) {
+		struct wire syn = tcp(trial, SYN), other, reply;
+
+		syn.sport += i;
+		other = syn;
+		other.dport = VIP_PORT + 1;
+		reply = answer_to(trial, syn, EP_A, SYN | ACK);
+		opens(trial, syn, EP_A);
+		opens(trial, other, EP_B);
+		stack_sends(trial, reply, SL_reply_stack, to_client(reply));
+	}
+}
+
+/* What follows the reset a while later: is the connection closed, and one that was adopted? */
+static void after_reset(struct trial *trial, __u8 first, __u8 second, bool is_closed)
+{
+	struct wire ack = tcp(trial, ACK), forth = tcp(trial, first),
+		    back = answer_to(trial, ack, EP_A, second);
+	struct flow flow;
+
+	world_one(trial, EP_A);
+	opens(trial, tcp(trial, SYN), EP_A);
+	client_sends(trial, forth, SL_forward_stack, to_endpoint(forth, EP_A));
+	stack_sends(trial, back, SL_reply_stack, to_client(back));
+	step_wants(trial, flow_of(trial, ack, &flow) && flow.flags & SL_FLOW_CLOSED, "closed");
+	flow_age(trial, ack, 2);
+	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
+	step_wants(trial,
+		   flow_of(trial, ack, &flow) && !(flow.flags & SL_FLOW_CLOSED) == !is_closed,
+		   "the client's way");
+	step_wants(trial,
+		   flow_of(trial, back, &flow) && !(flow.flags & SL_FLOW_CLOSED) == !is_closed,
+		   "the endpoint's way");
+	step_wants(trial, stats_of(trial, 0).closed == 1, "counted as closed once");
+	client_sends(trial, tcp(trial, RST), SL_forward_stack, to_endpoint(tcp(trial, RST), EP_A));
+	step_wants(trial, stats_of(trial, 0).closed == 1, "and not again");
+}
+
+static void forged_reset_is_taken_back(struct trial *trial)
+{
+	after_reset(trial, RST, ACK, false);
+}
+
+static void fins_are_not_taken_back(struct trial *trial)
+{
+	after_reset(trial, FIN | ACK, FIN | ACK, true);
 }
 
 static void syn_decides_anew(struct trial *trial)
@@ -373,8 +422,12 @@ static const struct row rows_flow[] = {
 	{ "a stray RST is delivered and not remembered", stray_reset, DOORS_IN, V46 },
 	{ "a SYN with RST is an RST", reset_opens_nothing, DOORS_IN, V46 },
 	{ "a SYN over an adopted flow is a new connection", syn_over_adopted, DOORS_IN, V46 },
-	{ "a flow that moves away takes no other flow's replies with it", two_services_one_endpoint,
+	{ "a port that is used for a second service gets another endpoint, and the first "
+	  "connection its replies",
+	  port_used_twice, DOORS_IN, V46 },
+	{ "a connection that goes on after a reset is not closed", forged_reset_is_taken_back,
 	  DOORS_IN, V46 },
+	{ "one that both ends have closed stays so", fins_are_not_taken_back, DOORS_IN, V46 },
 	{ "a new flow has two entries of one endpoint and VIP", flow_is_written, DOORS_IN, V46 },
 	{ "a SYN decides anew over a flow, other packets do not", syn_decides_anew, DOORS_IN, V46 },
 	{ "datagrams of a live flow stay when the split moves", datagrams_stay, DOORS_IN, V46 },

@@ -281,6 +281,22 @@ static void no_rule_refuses(struct trial *trial)
 	refuses_udp(trial, udp(trial), SL_refuse_no_rule);
 }
 
+static void port_used_twice_refused(struct trial *trial)
+{
+	static const enum who one[] = { EP_A };
+	struct wire syn = tcp(trial, SYN), other = syn,
+		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
+
+	may_answer(trial);
+	two_services(trial, one, 1);
+	other.dport = VIP_PORT + 1;
+	opens(trial, syn, EP_A);
+	client_sends(trial, other, SL_refuse_empty, reset_for(other));
+	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
+	client_sends(trial, tcp(trial, RST), SL_forward_stack, to_endpoint(tcp(trial, RST), EP_A));
+	opens(trial, other, EP_A);
+}
+
 static void nobody_answers(struct trial *trial)
 {
 	struct wire rst = tcp(trial, RST), group = udp(trial), broken = udp(trial);
@@ -392,6 +408,9 @@ static void tables_lie(struct trial *trial)
 }
 
 static const struct row rows_split[] = {
+	{ "where there is no other endpoint the second connection is refused, until the first has "
+	  "ended",
+	  port_used_twice_refused, DOORS_IN, V46 },
 	{ "two versions share by their slots", weights_share, DOORS_IN, V46 },
 	{ "weight 0 gets nothing", weight_zero, DOORS_IN, V46 },
 	{ "a version's endpoints share by its ring", endpoints_share, DOORS_IN, V46 },
