@@ -308,7 +308,8 @@ stopped() { # KIND MOST
 		break
 	done 3<"$tmp/tries"
 	echo "{\"$kind\":$tried,\"up\":$(wc -l <"$tmp/up"),\"down\":$(wc -l <"$tmp/down")}" >>"$tmp/figures"
-	at_least "starts that were tried" 2 "$tried" && at_least "of $tried starts stopped" $(((tried + 1) / 2)) "$reached" || bad=1
+	at_least "starts that were tried" 2 "$tried" &&
+		at_least "of $tried starts stopped" $(((tried + 1) / 2)) "$reached" || bad=1
 	load_end && [ "$bad" = 0 ] && to "$here"
 }
 
