@@ -204,6 +204,10 @@ check-static:
 check-root: all other unit-tests native-tests prog-tests net-tools crash-tools fuzz-tools $(B)/san/sluice $(B)/san/sluiced
 	$(Q)scripts/rooms.sh
 	$(Q)BUILD=$(abspath $(B)) FUZZ_SECONDS=60 tests/run.sh $(CHECK_LEVELS)
+# Each system call of each command, with each error where the call changes something, and of each takeover: many hours.
+.PHONY: check-crash-all
+check-crash-all: all other net-tools crash-tools
+	$(Q)BUILD=$(abspath $(B)) ALL=1 TEST_SECONDS=360000 ONLY="crash/* net/test_migrate.sh" tests/run.sh crash net
 unit: unit-tests
 	$(Q)BUILD=$(abspath $(B)) tests/run.sh unit
 

@@ -469,37 +469,94 @@ try() { # KIND
 	return $((bad > 0))
 }
 
-# --- a disk that is full, not for one call but for good ---
+# --- a disk that is full, not for one call but for good, or read-only, or two of them ---
 
-full_end() {
-	umount "$tmp/full"
+disk_end() {
+	! mountpoint -q "$tmp/disk/state/revisions" || umount "$tmp/disk/state/revisions"
+	! mountpoint -q "$tmp/disk" || umount "$tmp/disk"
 	state=$tmp/state
 	return "$1"
 }
 
-full_disk() {
+disk_begin() {
 	input=/dev/null answer_words=2
-	start_restore busy && mkdir -p "$tmp/full" && mount -t tmpfs -o size=1m none "$tmp/full" &&
-		cp -a "$state" "$tmp/full" || return 1
-	state=$tmp/full/state
-	cat /dev/zero 2>"$tmp/dd" >"$tmp/full/filler"
+	start_restore busy && mkdir -p "$tmp/disk" && mount -t tmpfs -o size=1m none "$tmp/disk" &&
+		cp -a "$state" "$tmp/disk" || return 1
+	state=$tmp/disk/state
+}
+
+fill() { cat /dev/zero 2>"$tmp/dd" >"$1/filler"; }
+turn() { mount -o "remount,$1" "$tmp/disk"; }
+
+full_rollback() {
+	disk_begin || return 1
+	fill "$tmp/disk"
 	is "the active revision" 21 "$(active)" && sluice rollback && is "rolled back to" 20 "$(active)" &&
 		sluice rollback && is "and forward to" 21 "$(active)" &&
 		sluice rollback --to 10 && is "rolled back to" 10 "$(active)" || return 1
 	sluice weight alpha v1=1 v2=1 && echo "a weight was taken that cannot be kept" && return 1
 	is "after a weight that is refused" 10 "$(active)" || return 1
-	mount -o remount,ro "$tmp/full" && sluice rollback --to 20 &&
-		is "rolled back on a disk that is read-only to" 20 "$(active)" || return 1
-	mount -o remount,rw "$tmp/full" && rm "$tmp/full/filler" || return 1
+	turn ro && sluice rollback --to 20 && is "rolled back on a disk that is read-only to" 20 "$(active)" || return 1
+	turn rw && rm "$tmp/disk/filler" || return 1
 	sluice weight alpha v1=1 v2=1 && healthy
 }
 
-full_row() {
+as_noted() { # AFTER-WHAT
+	answers >"$tmp/found" && disk >"$tmp/found.disk"
+	is "answers after $1" old "$(which_of "$tmp/found" old)" &&
+		is "the disk after $1" old.disk "$(which_of "$tmp/found.disk" old.disk)"
+}
+
+refused() { # REASON COMMAND...: in words, and nothing changes
+	local reason=$1
+
+	shift
+	! "$@" >"$tmp/refused" 2>&1 || { echo "$* was taken" && return 1; }
+	grep -q "error: .*$reason" "$tmp/refused" || { echo "$* said:" && cat "$tmp/refused" && return 1; }
+	as_noted "$*, refused"
+}
+
+changes_refused() { # REASON
+	refused "$1" sluice apply -f "$tmp/second.yaml" &&
+		refused "$1" sluice weight alpha v1=1 v2=1 &&
+		refused "$1" sluice endpoint add alpha 10.77.10.9 --label version=v1 &&
+		refused "$1" sluice endpoint drain alpha 10.77.10.1
+}
+
+full_changes() {
+	disk_begin || return 1
+	answers >"$tmp/old" && disk >"$tmp/old.disk"
+	fill "$tmp/disk"
+	once && as_noted "a start on a full disk" && changes_refused "No space left" &&
+		pins_remove && once && as_noted "a first start on a full disk" || return 1
+	turn ro && once && as_noted "a start on a read-only disk" && changes_refused "Read-only" &&
+		pins_remove && once && as_noted "a first start on a read-only disk" || return 1
+	turn rw && rm "$state/agent.lock" && turn ro && refused "agent.lock.*Read-only" once || return 1
+	turn rw && rm "$tmp/disk/filler" || return 1
+	sluice apply -f "$tmp/second.yaml" && healthy
+}
+
+# What cannot be renamed across is set aside nowhere: it is passed over where it lies.
+two_disks() {
+	disk_begin && mv "$state/revisions" "$tmp/disk/revisions" && mkdir "$state/revisions" &&
+		mount -t tmpfs -o size=1m none "$state/revisions" && cp -a "$tmp/disk/revisions/." "$state/revisions" || return 1
+	once && sluice weight alpha v1=1 v2=1 && is "a weight's revision" 22 "$(active)" && healthy &&
+		sluice rollback && is "rolled back to" 21 "$(active)" && healthy || return 1
+	fill "$state/revisions"
+	answers >"$tmp/old" && disk >"$tmp/old.disk"
+	refused "No space left" sluice apply -f "$tmp/second.yaml" && rm "$state/revisions/filler" || return 1
+	echo more >>"$state/revisions/0000000003.yaml"
+	disk >"$tmp/old.disk"
+	refused "" sluice rollback --to 3 && grep -q "0000000003.yaml.*damaged" "$tmp/refused" || return 1
+	sluice apply -f "$tmp/second.yaml" && is "an apply's revision" 23 "$(active)" && healthy && pins_remove && once && healthy
+}
+
+disk_row() { # SENTENCE FUNCTION
 	local code=0
 
 	[[ "a full disk" == ${ONLY:-*} ]] || return
-	row "On a disk that is full or read-only rollbacks work again and again, and changes are refused" full_disk || code=$?
-	full_end "$code"
+	row "$1" "$2" || code=$?
+	disk_end "$code"
 }
 
 # NEXT "any": an ordinary change; "once": it concerns pins, which only sluiced puts right; "disk": there is no data plane.
@@ -566,5 +623,7 @@ also=''
 crash_rows "a start that adopts" busy once sluiced "${once_arguments[@]}"
 also="pass bare" never=new
 crash_rows "a detach" busy once sluice detach
-full_row
+disk_row "On a disk that is full or read-only rollbacks work again and again, and changes are refused" full_rollback
+disk_row "On a disk that is full or read-only sluiced starts, and changes say why not and leave all as it was" full_changes
+disk_row "With revisions/ on another file system changes, rollbacks and starts work; a damaged revision is named" two_disks
 rows_end

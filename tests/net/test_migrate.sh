@@ -5,7 +5,8 @@
 # connection may break or move, old or new. The weights have moved away from where the old ones are, so that one that
 # is not found again shows.
 #
-# POINTS says before how many of its system calls a takeover is killed (8), ALL=1 takes each; DOORS names doors.
+# POINTS says before how many of its system calls a takeover is killed (8), and how many fail (6), up and down; ALL=1 takes
+# each. Which ones differ from run to run: SEED chooses them as in a run before. DOORS names doors.
 # shellcheck disable=SC2046
 . "$(dirname "$0")/lib.sh"
 
@@ -13,6 +14,8 @@
 rate=$((1000 / times)) # datagrams a second and family
 here=$build other=$build/other
 stopper=$build/tests/crash/stopper
+seed=${SEED:-$(($(date +%s%N) % 1000000))}
+errors=(ENOSPC EIO ENOMEM)
 
 numbers_config() {
 	config 50 30 20 | sed '/number: 53,/a\  - {number: 54, name: numbers, protocol: UDP, targetPort: 8081}'
@@ -134,9 +137,12 @@ abi_pinned() { sluice version -o json | sed -n 's/.*"pinned_abi": *\([0-9]*\).*/
 flows_used() { sluice status -o json | tr -d ' \n' | grep -o '"map":"flows","used":[0-9]*' | grep -o '[0-9]*$'; }
 pins_beside() { find "$pins" -mindepth 1 \( -name next -o -name commit \); }
 
-# Links, and on kernels without tcx the filters; bpftool of Debian 12 does not list tcx.
+# Links that are at an interface and whose program reads the pinned maps, and on kernels without tcx the filters.
 doors_count() {
-	{ find "$pins/links" -name '*_in' -o -name '*_out' && in_ns node bpftool net show | grep sl_tc_; } | wc -l
+	{
+		"$build/tests/crash/doors" list "$pins" | grep ' at [1-9].* sl_tc_.* pinned maps'
+		in_ns node bpftool net show | grep sl_tc_
+	} | wc -l
 }
 
 to() { # BUILD
@@ -209,56 +215,106 @@ once() { # BUILD [STOPPER-OPTION...]
 		--endpoints 1024 >>"$tmp/once.log" 2>&1
 }
 
-# The calls of a start that change maps, programs, links and pins; the doors try others of them.
-points() {
+# The calls of a start that change maps, programs, links and pins, the last first; the seed says where the steps begin.
+points() { # MOST LIST KIND
+	local chance
+
 	if [ -n "${ALL-}" ]; then
-		seq 1 "$(wc -l <"$tmp/list")"
+		seq 1 "$(wc -l <"$tmp/$2")"
+		return
+	fi
+	chance=$(cksum <<<"$seed $door $2 $3")
+	awk -v most="$1" -v chance="${chance%% *}" '
+		/^(bpf|rename|unlink|rmdir|mkdir)/ { list[++count] = NR }
+		END {
+			srand(chance)
+			step = count > most ? count / most : 1
+			for (i = count - rand() * step; i >= 1; i -= step) print list[int(i)]
+		}' "$tmp/$2"
+}
+
+# Each try is a line "up|down POINT [ERRNO]". Up and down take turns with whether the start that was stopped is done again
+# or the one of before comes back: up and done, down and back, down and done, up and back.
+tries() { # KIND MOST
+	local ways=(up down down up) calls n way error='' count=0
+
+	for way in up down; do
+		points $((${POINTS:-$2} / 2)) "$way" "$1" >"$tmp/$way.points"
+		n=$(wc -l <"$tmp/$way.points")
+		count=$((n > count ? n : count))
+	done
+	for ((n = 0; n < 2 * count; n++)); do
+		way=${ways[n % 4]}
+		mapfile -t calls <"$tmp/$way.points"
+		[ "$1" = kill ] || error=${errors[n % 3]}
+		# Where one has more than the other, the other's last comes again.
+		echo "$way ${calls[n / 2]:-${calls[-1]}} $error"
+	done
+}
+
+# The next start is that of the release that was stopped, or of the one before.
+after_stop() { # NUMBER BEFORE STOPPED
+	local next=$3
+
+	[ $(($1 % 2)) = 1 ] || next=$2
+	once "$next" && bin=$next && whole "$next"
+}
+
+# It has done all, or says that it has not.
+failed_well() { # CODE STOPPED
+	if [ "$1" = 0 ]; then
+		bin=$2
+		whole "$2"
+	elif [ "$1" -ge 124 ]; then
+		echo "a start whose call failed ended with $1" && return 1
 	else
-		awk -v most="${POINTS:-8}" -v offset="$([ "$door" = tc ] && echo 0 || echo 0.5)" '
-			/^(bpf|rename|unlink|rmdir|mkdir)/ { list[++count] = NR }
-			END {
-				step = count > most ? count / most : 1
-				for (i = count - offset * step; i >= 1; i -= step) print list[int(i)]
-			}' "$tmp/list"
+		grep -q 'error: ' "$tmp/once.log" || { echo "a start ended with $1 and said nothing" && return 1; }
 	fi
 }
 
-# The next start is that of the release that was killed, or of the one before.
-after_kill() { # NUMBER
-	if [ $(($1 % 2)) = 0 ]; then
-		once "$here" && bin=$here && whole "$here" && return
+stop_one() { # NUMBER WAY POINT [ERRNO]
+	local before=$here stopped=$other code=0
+
+	[ "$2" = up ] || { before=$other && stopped=$here; }
+	: >"$tmp/once.log"
+	once "$stopped" "--$kind" "$3" ${4:+--errno "$4"} || code=$?
+	grep -q 'at=-' "$tmp/report" || reached=$((reached + 1))
+	nap 0.2
+	if [ "$kind" = kill ]; then
+		is "the end of a start that is killed" 137 "$code" || return 1
 	else
-		once "$other" && bin=$other && whole "$other" && nap 0.2 && once "$here" && bin=$here && whole "$here" && return
+		failed_well "$code" "$stopped" || return 1
 	fi
-	return 1
+	after_stop "$1" "$before" "$stopped" && return
 }
 
-killed() {
-	local point code bad=0 tried=0
+stopped() { # KIND MOST
+	local bad=0 tried=0 reached=0 kind=$1 way point error
 
 	[ -x "$stopper" ] || { echo "the stopper is not here (make crash-tools)" && return 77; }
 	agent_end TERM
-	if ! { once "$other" --list "$tmp/list" && once "$here"; }; then
+	if ! { once "$other" --list "$tmp/up" && once "$here" --list "$tmp/down"; }; then
 		cat "$tmp/once.log"
 		return 1
 	fi
+	tries "$kind" "$2" >"$tmp/tries"
 	load_start || return 1
-	for point in $(points); do
-		tried=$((tried + 1)) code=0
-		: >"$tmp/once.log"
-		once "$other" --kill "$point" || code=$?
-		nap 0.2
-		is "the end of a start that is killed" 137 "$code" && after_kill "$tried" && continue
-		echo "call $point of $(wc -l <"$tmp/list"), $tried: $(cat "$tmp/report")"
+	while read -r way point error <&3; do
+		tried=$((tried + 1))
+		stop_one "$tried" "$way" "$point" "$error" && continue
+		echo "$way, call $point of $(wc -l <"$tmp/$way") $error, $tried: $(cat "$tmp/report")"
 		cat "$tmp/once.log"
 		bad=1
 		break
-	done
-	echo "{\"killed\":$tried,\"calls\":$(wc -l <"$tmp/list")}" >>"$tmp/figures"
+	done 3<"$tmp/tries"
+	echo "{\"$kind\":$tried,\"up\":$(wc -l <"$tmp/up"),\"down\":$(wc -l <"$tmp/down")}" >>"$tmp/figures"
+	at_least "starts that were tried" 2 "$tried" &&
+		at_least "of $tried starts stopped" $(((tried + 1) / 2)) "$reached" || bad=1
 	load_end && [ "$bad" = 0 ] && to "$here"
 }
 
 [ -x "$other/sluiced" ] || die "the other release is not built: make other"
+note "SEED=$seed chooses the calls"
 for door in ${DOORS:-tc xdp}; do
 	world_up
 	echoes_start
@@ -271,7 +327,8 @@ for door in ${DOORS:-tc xdp}; do
 	row "$migrate an agent of another layout takes over, and back" both_ways TERM
 	row "$migrate the agents before were killed" both_ways KILL
 	row "migrate: weights and rollback are obeyed after it" afterwards
-	row "$migrate the start that takes over is killed before its system calls" killed
+	row "$migrate the start that takes over, up or down, is killed before its system calls" stopped kill 8
+	row "$migrate the start that takes over, up or down, has a system call fail" stopped fail 6
 	[ ! -s "$tmp/figures" ] || while read -r line; do note "$line"; done <"$tmp/figures"
 	world_end
 done

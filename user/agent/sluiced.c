@@ -154,6 +154,11 @@ static int agent_alone(const char *state_dir, struct diags *diags)
 
 	snprintf(path, sizeof(path), "%s/agent.lock", state_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	/* As with the other lock: a folder that a failing disk made read-only can be served. */
+	if (fd < 0 && errno == EROFS) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		errno = EROFS; /* where there is none: why it cannot be made */
+	}
 	if (fd < 0) {
 		diag_add(diags, DIAG_ERROR, path, 0, 0, NULL, "cannot be opened: %s",
 			 strerror(errno));
