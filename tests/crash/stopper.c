@@ -30,6 +30,8 @@
 static const char usage[] =
 	"Usage: stopper [OPTION]... COMMAND...\n"
 	"  --after PATH      count from the first call that names a path which begins so\n"
+	"  --asked           count from the first call after a SIGUSR1 to the stopper: for a\n"
+	"                    command that waits for something to happen\n"
 	"  --kill N          SIGKILL before call N\n"
 	"  --fail N          call N is not made and fails\n"
 	"  --errno NAME      with ENOSPC, EIO or ENOMEM (EIO)\n"
@@ -42,7 +44,8 @@ struct stopper {
 	long kill, fail;
 	int error;
 	FILE *list, *report;
-	bool counts;    /* the path of --after was seen */
+	bool counts;    /* the path of --after was seen, or there is none */
+	bool is_asked;  /* not before asked_now */
 	bool is_failed; /* this call's result is ours to give */
 	long count;
 	char at[32];
@@ -69,6 +72,13 @@ static const struct {
 	{ __NR_rmdir, "rmdir" },
 #endif
 };
+
+static volatile sig_atomic_t asked_now;
+
+static void asked_take(int number)
+{
+	asked_now = 1;
+}
 
 static void die(const char *what)
 {
@@ -218,6 +228,8 @@ static bool call_enter(struct stopper *stopper, pid_t pid, const struct __ptrace
 {
 	char name[32];
 
+	if (stopper->is_asked && !asked_now)
+		return false;
 	if (!stopper->counts && !names_path(pid, info, stopper->after))
 		return false;
 	stopper->counts = true;
@@ -314,13 +326,10 @@ static FILE *file_open(const char *path)
 static void options_read(int argc, char **argv, struct stopper *stopper)
 {
 	static const struct option options[] = {
-		{ "after", 1, 0, 'a' },
-		{ "kill", 1, 0, 'k' },
-		{ "fail", 1, 0, 'f' },
-		{ "errno", 1, 0, 'e' },
-		{ "list", 1, 0, 'l' },
-		{ "report", 1, 0, 'r' },
-		{ 0 },
+		{ "after", 1, 0, 'a' },  { "asked", 0, 0, 's' },
+		{ "kill", 1, 0, 'k' },   { "fail", 1, 0, 'f' },
+		{ "errno", 1, 0, 'e' },  { "list", 1, 0, 'l' },
+		{ "report", 1, 0, 'r' }, { 0 },
 	};
 	int c;
 
@@ -328,6 +337,10 @@ static void options_read(int argc, char **argv, struct stopper *stopper)
 		switch (c) {
 		case 'a':
 			stopper->after = optarg;
+			break;
+		case 's':
+			stopper->is_asked = true;
+			signal(SIGUSR1, asked_take);
 			break;
 		case 'k':
 			stopper->kill = atol(optarg);

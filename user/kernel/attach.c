@@ -248,6 +248,16 @@ static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 	return err;
 }
 
+/*
+ * Last, as its entry comes first: whoever is killed in between leaves an interface that the next
+ * one finds, and no pins that nobody knows.
+ */
+static void device_forget(struct kernel *kernel, uint32_t ifindex)
+{
+	bpf_map_delete_elem(kernel->map[MAP_DEVICES].fd, &ifindex);
+	exits_forget(kernel);
+}
+
 /* A link asks for no more than the agent keeps: what is not permitted is the dispatcher. */
 static const char *xdp_advice(enum kernel_door door, int err)
 {
@@ -329,13 +339,17 @@ int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door
 		return -ENODEV;
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
 	flags = before & SL_DEVICE_OUR_QDISC;
-	err = doors_attach(kernel, ifindex, name, door, diags, &flags);
+	err = before ? 0 : device_write(kernel, ifindex, 0);
+	if (!err)
+		err = doors_attach(kernel, ifindex, name, door, diags, &flags);
 	/*
 	 * Half a device would send packets one way alone; one that had its doors before keeps what
 	 * it has.
 	 */
-	if (err && !before)
+	if (err && !before) {
 		device_clear(kernel, ifindex, flags);
+		device_forget(kernel, ifindex);
+	}
 	if (!err && before & SL_DEVICE_CLSACT && flags & SL_DEVICE_TCX)
 		clsact_remove(ifindex, map_id(kernel->map[MAP_VERDICTS].fd),
 			      before & SL_DEVICE_OUR_QDISC);
@@ -350,9 +364,10 @@ int kernel_detach(struct kernel *kernel, uint32_t ifindex)
 
 	/* The doors of others must stop sending here first. */
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &flags);
-	bpf_map_delete_elem(kernel->map[MAP_DEVICES].fd, &ifindex);
-	exits_forget(kernel);
+	flags &= SL_DEVICE_OUR_QDISC;
+	device_write(kernel, ifindex, flags);
 	device_clear(kernel, ifindex, flags);
+	device_forget(kernel, ifindex);
 	return 0;
 }
 
