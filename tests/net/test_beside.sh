@@ -422,7 +422,8 @@ for door in tc xdp; do
 	agent_start --forward stack || die "the agent comes up"
 	config 50 30 20 | apply >"$tmp/row" || die "the configuration is taken"
 	row "stack: rules of nftables and connection tracking count the service's packets" rules_count 100 serves 300
-	row "stack: filters of tc before and behind ours that were there first count the service's packets" filters_count serves 300
+	row "stack: filters of tc before and behind ours that were there first count the service's packets" \
+		filters_count serves 300
 	row "stack: programs of tcx before and behind ours count what comes in" programs_count in serves 300
 	row "stack: programs of tcx before and behind ours count what goes out" programs_count out serves 300
 	agent_end TERM

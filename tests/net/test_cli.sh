@@ -59,6 +59,30 @@ status_names() {
 		exits 0 "INSTEAD" sluice status && exits 0 "${hook% *} *${hook#* }" sluice status
 }
 
+device_says() { # DEVICE FIELD WANTED
+	sluice status -o json >"$tmp/status.json" &&
+		is "$2 of $1" "$3" "$(jq -r ".devices[] | select(.device == \"$1\") | .$2" "$tmp/status.json")"
+}
+
+# Each of the node's devices has its bare peer in another namespace, until it gets a queue of its own.
+status_names_peers() {
+	device_says n_c1 to_peer true && exits 0 "TO PEER" sluice status &&
+		in_ns node tc qdisc add dev n_c1 root pfifo limit 1000 && kill -HUP "$agent" &&
+		wait_for "a device that is not bare" device_says n_c1 to_peer false && device_says n_c2 to_peer true || return 1
+	in_ns node tc qdisc del dev n_c1 root && kill -HUP "$agent" &&
+		wait_for "a device that is bare again" device_says n_c1 to_peer true
+}
+
+# No driver is behind the loopback: the kernel runs XDP in its place, and who looks is told.
+status_names_generic() {
+	agent_end TERM
+	door=xdp agent_start --device lo || return 1
+	device_says lo xdp_mode generic && device_says lo door xdp+tc && device_says lo xdp_target false &&
+		device_says n_c1 xdp_mode native && exits 0 "lo .*generic .*single" sluice status || return 1
+	agent_end TERM
+	agent_start && device_says n_c1 xdp_mode null
+}
+
 # Many at once: each waits its turn, none is lost.
 crowd() {
 	local i before waiting=''
@@ -175,6 +199,8 @@ agent_start || die "the agent comes up"
 row "the agent brings up what was applied before it" splits
 row "exit 0: status of a healthy node" exits 0 "healthy" sluice status
 row "status names how devices are attached and what the kernel lacks" status_names
+row "status names the devices whose peers are handed packets at once" status_names_peers
+row "status names generic XDP where a driver has none" status_names_generic
 row "exit 1: nothing to go back to" exits 1 "" sluice rollback
 row "exit 2: an unknown command, with the nearest" exits 2 "rollback" sluice rolback
 row "exit 2: an unknown option" exits 2 "unknown option" sluice status --colour

@@ -3,13 +3,14 @@
  * left behind. */
 #include "tables.h"
 
+#include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #define TCX_INGRESS 46
 
-static bool may_have_tcx = true;
+static bool may_have_tcx = true, may_have_netdev = true;
 
 /* The weak one of the library gives way: a kernel before 6.6. */
 bool kernel_may_have_tcx(void)
@@ -17,9 +18,15 @@ bool kernel_may_have_tcx(void)
 	return may_have_tcx;
 }
 
+/* And before 6.3. */
+bool kernel_may_have_netdev(void)
+{
+	return may_have_netdev;
+}
+
 static int setup(void **state)
 {
-	may_have_tcx = true;
+	may_have_tcx = may_have_netdev = true;
 	assert_int_equal(system("ip link add d0 type veth peer name d1 && ip link set d0 up && "
 				"ip link set d1 up"),
 			 0);
@@ -186,6 +193,41 @@ static void generic_xdp_stays_generic(void **state)
 	}
 }
 
+/* Drivers that say nothing of themselves: what runs our XDP natively may be sent to. */
+static void without_the_drivers_word_a_target_is_what_runs_our_xdp(void **state)
+{
+	struct bench *bench = *state;
+
+	may_have_netdev = false;
+	assert_true(attach(bench, "d0", KERNEL_DOOR_XDP).xdp_target);
+	assert_false(attach(bench, "d0", KERNEL_DOOR_TC).xdp_target);
+	assert_string_equal(attach(bench, "lo", KERNEL_DOOR_XDP).xdp_mode, "generic");
+	assert_false(attach(bench, "lo", KERNEL_DOOR_XDP).xdp_target);
+	kernel_detach(bench->kernel, if_nametoindex("lo"));
+}
+
+/* Another namespace's, with nothing in between. */
+static void only_a_bare_peer_elsewhere_is_handed_packets(void **state)
+{
+	struct bench *bench = *state;
+	char command[128];
+
+	assert_false(attach(bench, "d0", KERNEL_DOOR_TC).to_peer);
+	_cleanup_close_ int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	_cleanup_close_ int there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(setns(here, CLONE_NEWNET), 0);
+	snprintf(command, sizeof(command), "ip link set d1 netns /proc/%d/fd/%d", getpid(), there);
+	assert_int_equal(system(command), 0);
+	assert_true(attach(bench, "d0", KERNEL_DOOR_TC).to_peer);
+	assert_int_equal(system("tc qdisc add dev d0 root pfifo limit 1000"), 0);
+	assert_false(attach(bench, "d0", KERNEL_DOOR_TC).to_peer);
+	/* The pair would go with that namespace, some time. */
+	assert_int_equal(system("ip link del d0 && ip link add d0 type veth peer name d1"), 0);
+}
+
 static void a_device_that_came_back_is_attached_anew(void **state)
 {
 	struct bench *bench = *state;
@@ -344,12 +386,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(tcx_twice_is_once),         TEST(xdp_twice_is_once_and_tc_alone_ends_it),
-		TEST(generic_xdp_stays_generic), TEST(a_device_that_came_back_is_attached_anew),
-		TEST(clsact_leaves_nothing),     TEST(the_clsact_of_others_stays),
-		TEST(from_clsact_to_tcx),        TEST(half_a_device_is_taken_back),
-		TEST(all_goes_whatever_the_abi), TEST(the_doors_of_another_data_plane_stay),
+		TEST(tcx_twice_is_once),
+		TEST(xdp_twice_is_once_and_tc_alone_ends_it),
+		TEST(generic_xdp_stays_generic),
+		TEST(a_device_that_came_back_is_attached_anew),
+		TEST(clsact_leaves_nothing),
+		TEST(the_clsact_of_others_stays),
+		TEST(from_clsact_to_tcx),
+		TEST(half_a_device_is_taken_back),
+		TEST(all_goes_whatever_the_abi),
+		TEST(the_doors_of_another_data_plane_stay),
 		TEST(the_xdp_of_others_stays),
+		TEST(without_the_drivers_word_a_target_is_what_runs_our_xdp),
+		TEST(only_a_bare_peer_elsewhere_is_handed_packets),
 	};
 
 	assert_int_equal(unshare(CLONE_NEWNET), 0);

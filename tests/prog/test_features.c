@@ -7,12 +7,18 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-static bool may_have_tcx = true;
+static bool may_have_tcx = true, may_have_netdev = true;
 
 /* The weak one of the library gives way: a kernel before 6.6. */
 bool kernel_may_have_tcx(void)
 {
 	return may_have_tcx;
+}
+
+/* And before 6.3. */
+bool kernel_may_have_netdev(void)
+{
+	return may_have_netdev;
 }
 
 static const struct kernel_feature *feature(const char *word)
@@ -81,6 +87,15 @@ static void what_is_asked_is_the_kernel_not_its_version(void **state)
 	assert_non_null(strstr(feature("tcx")->without, "clsact"));
 }
 
+static void a_kernel_whose_drivers_say_nothing_is_named(void **state)
+{
+	may_have_netdev = false;
+	assert_false(feature("own word on XDP")->is_there);
+	assert_false(feature("own word on XDP")->is_needed);
+	assert_non_null(strstr(feature("own word on XDP")->without, "when it runs our XDP"));
+	may_have_netdev = true;
+}
+
 static void probing_leaves_nothing(void **state)
 {
 	uint32_t before = 0, after = 0, id = 0;
@@ -120,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_needed_is_there),
 		cmocka_unit_test(what_is_asked_is_the_kernel_not_its_version),
+		cmocka_unit_test(a_kernel_whose_drivers_say_nothing_is_named),
 		cmocka_unit_test(probing_leaves_nothing),
 		cmocka_unit_test(a_refusal_shows_the_end_of_the_log_and_the_kernel),
 	};

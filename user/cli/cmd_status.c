@@ -68,12 +68,13 @@ static void devices_collect(struct status *status)
 
 		json_array_append_new(
 			devices,
-			json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:b}", "device",
+			json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "device",
 				  json_text(device->name), "ifindex", (json_int_t)device->ifindex,
 				  "door", device->door, "tc_hook", device->tc_hook, "tc_by",
 				  device->tc_by, "xdp_mode", word_or_null(device->xdp_mode),
 				  "xdp_place", word_or_null(device->xdp_place), "xdp_by",
-				  word_or_null(device->xdp_by), "xdp_target", device->xdp_target));
+				  word_or_null(device->xdp_by), "xdp_target", device->xdp_target,
+				  "to_peer", device->to_peer));
 	}
 	if (!count)
 		warn(status, false, "no device has a door: no packet is split");
@@ -238,10 +239,15 @@ static int show(struct cli *cli, const struct status *status)
 		{ "kernel", "kernel", COLUMN_PLAIN },
 	};
 	static const struct column devices[] = {
-		{ "DEVICE", "device", COLUMN_PLAIN }, { "DOOR", "door", COLUMN_PLAIN },
-		{ "TC", "tc_hook", COLUMN_PLAIN },    { "BY", "tc_by", COLUMN_PLAIN },
-		{ "XDP", "xdp_mode", COLUMN_PLAIN },  { "PLACE", "xdp_place", COLUMN_PLAIN },
-		{ "BY", "xdp_by", COLUMN_PLAIN },     { "XDP TARGET", "xdp_target", COLUMN_PLAIN },
+		{ "DEVICE", "device", COLUMN_PLAIN },
+		{ "DOOR", "door", COLUMN_PLAIN },
+		{ "TC", "tc_hook", COLUMN_PLAIN },
+		{ "BY", "tc_by", COLUMN_PLAIN },
+		{ "XDP", "xdp_mode", COLUMN_PLAIN },
+		{ "PLACE", "xdp_place", COLUMN_PLAIN },
+		{ "BY", "xdp_by", COLUMN_PLAIN },
+		{ "XDP TARGET", "xdp_target", COLUMN_PLAIN },
+		{ "TO PEER", "to_peer", COLUMN_PLAIN },
 	};
 	static const struct column features[] = {
 		{ "FEATURE", "feature", COLUMN_PLAIN },

@@ -220,6 +220,7 @@ static void device_describe(uint32_t ifindex, uint32_t flags, struct kernel_devi
 			 flags & SL_DEVICE_XDP_SHARED ? "netlink" : "link");
 	}
 	device.xdp_target = flags & SL_DEVICE_XDP_TARGET;
+	device.to_peer = flags & SL_DEVICE_PEER;
 	*ret_device = device;
 }
 

@@ -175,6 +175,8 @@ int other_devices(struct other *other);
  * driver's own word); -ENOTSUP when the kernel cannot say.
  */
 int netdev_xdp_target(uint32_t ifindex, bool *ret_is_target, bool *ret_in_pieces);
+/* Whether drivers can be asked (6.3); tests say no. */
+bool kernel_may_have_netdev(void);
 
 /* --- doors.c --- */
 uint32_t clock_tick_ns(void);

@@ -285,6 +285,7 @@ struct kernel_device {
 	char xdp_place[12];
 	char xdp_by[12]; /* "link" or, of the dispatcher, "netlink"; or "" */
 	bool xdp_target;
+	bool to_peer; /* tc hands packets to the device's peer at once: nothing is on its way out */
 };
 
 /* Attaches (or, by link update, replaces) the doors of one interface. Idempotent. */

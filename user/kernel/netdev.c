@@ -86,6 +86,12 @@ static struct nlmsghdr *genl_message(char *buffer, uint16_t family, uint8_t comm
 	return message;
 }
 
+/* Weak, so that tests can be a kernel before 6.3. */
+__attribute__((weak)) bool kernel_may_have_netdev(void)
+{
+	return true;
+}
+
 int netdev_xdp_target(uint32_t ifindex, bool *ret_is_target, bool *ret_in_pieces)
 {
 	__attribute__((cleanup(cleanup_socket_p))) struct mnl_socket *socket = genl_open();
@@ -100,7 +106,7 @@ int netdev_xdp_target(uint32_t ifindex, bool *ret_is_target, bool *ret_in_pieces
 	message = genl_message(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
 	mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, NETDEV_FAMILY);
 	err = genl_ask(socket, message, family_read, &family);
-	if (err || !family)
+	if (err || !family || !kernel_may_have_netdev())
 		return -ENOTSUP;
 	message = genl_message(buffer, family, NETDEV_COMMAND_DEV_GET);
 	mnl_attr_put_u32(message, NETDEV_ATTR_IFINDEX, ifindex);
