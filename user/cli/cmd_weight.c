@@ -190,6 +190,7 @@ static int weight_run(struct cli *cli)
 	err = node_load_part(node, cli->args.words[0], cli->diags);
 	if (!err && weight_set_part(cli, scratch, node, &change, &exit))
 		return exit;
+	exit = CLI_DONE;
 	if (err && err != -EAGAIN) {
 		/* A revision that cannot be read: only a whole open knows which else to take. */
 		talloc_free(node);

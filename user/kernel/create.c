@@ -60,15 +60,18 @@ static int pin_dir_make(const char *pin_dir, struct diags *diags)
 
 	if (err)
 		return err;
-	if ((mkdir(pin_dir, 0700) && errno != EEXIST) ||
-	    path_join(path, sizeof(path), pin_dir, "links") ||
-	    (mkdir(path, 0700) && errno != EEXIST)) {
+	err = path_join(path, sizeof(path), pin_dir, "links");
+	if (!err && mkdir(pin_dir, 0700) && errno != EEXIST)
 		err = -errno;
+	/* Nothing is made in a folder that is refused. */
+	if (!err && pin_dir_guard(pin_dir, diags))
+		return -EPERM;
+	if (!err && mkdir(path, 0700) && errno != EEXIST)
+		err = -errno;
+	if (err)
 		diag_add(diags, DIAG_ERROR, pin_dir, 0, 0, NULL,
 			 "cannot make the folder of pins: %s", strerror(-err));
-		return err;
-	}
-	return pin_dir_guard(pin_dir, diags);
+	return err;
 }
 
 /* What may change while the maps stay. The seed may not: another would move every client. */
