@@ -10,7 +10,7 @@
 #   crash tests/crash/test_*.sh   commands killed before their system calls, and calls that fail; root
 #   fuzz  tests/fuzz/test_*.sh    inputs made to hurt, and a minute of libFuzzer on each target; no root
 #   coverage tests/coverage/test_*.sh  how much of user/ the levels reach; root
-# SLUICE_TIMES gives a slow machine so many times the time for answers (1).
+# SLUICE_TIMES gives a slow machine so many times the time for answers (1), and fewer packets to compare to prog/test_fuzz.
 # ONLY names tests (shell patterns, "net/test_live.sh prog/*"); all of the levels otherwise.
 # TEST_SECONDS is what one test may take before it has failed (3600).
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.

@@ -58,8 +58,8 @@ static inline bool takes_length(const struct world *world, __u32 length)
 
 /*
  * Bytes of the shortest and of the longest frame that a door is tried with. The kernel's test run
- * wants an Ethernet header, and at tc an IP header too; there a frame must fit a page, with what
- * the kernel keeps around it, before 6.19.
+ * wants an Ethernet header, and at tc an IP header too; where it holds a frame for tc in one page,
+ * the frame must fit there, with what the kernel keeps around it.
  */
 static inline __u32 length_min(const struct world *world, __u32 door)
 {
