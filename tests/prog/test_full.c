@@ -167,6 +167,48 @@ static void the_size_that_is_named_is_enough(void **state)
 	}
 }
 
+/* --- a look needs no room --- */
+
+/* Three quarters of the places. */
+static void plan_most_members(struct plan *plan)
+{
+	uint32_t versions[250], weights[250];
+	char text[32];
+
+	for (int i = 0; i < 250; i++)
+		versions[i] = i % 2, weights[i] = i < 3;
+	for (int i = 0; i < 400; i++) {
+		snprintf(text, sizeof(text), "10.98.0.%d", i / 50 + 1);
+		if (i % 50 == 0)
+			plan_service_add(plan, text, 80, PROTOCOL_TCP);
+		snprintf(text, sizeof(text), "10.%d.0.0/16", i % 50);
+		plan_split_make(plan, versions, weights, 250);
+		plan_rule_add(plan, plan->service_count - 1, text, plan->split_count - 1);
+	}
+}
+
+/* A second of that size does not fit beside it; what is there is compared all the same. */
+static void a_map_without_room_is_compared(void **state)
+{
+	struct bench bench;
+	struct plan *plan;
+
+	bench_name(&bench);
+	bench.settings.services = 16;
+	bench_create(&bench);
+	plan = plan_pair(bench.diags, 1, 1);
+	plan_most_members(plan);
+	write_flip(&bench, plan, 1);
+	assert_int_equal(kernel_write(bench.kernel, plan, 2, (uint8_t[32]){ 2 }, bench.diags),
+			 -ENOSPC);
+	assert_true(bench_said(&bench, "'members'"));
+	assert_int_equal(kernel_audit(bench.kernel, plan, 1, false, bench.diags), 0);
+	assert_int_equal(kernel_audit(bench.kernel, plan, 1, true, bench.diags), 0);
+	bench_shut(&bench);
+	assert_int_equal(kernel_detach_all(bench.pins, bench.diags), 0);
+	talloc_free(bench.diags);
+}
+
 /* --- a configuration that does not fit --- */
 
 struct site {
@@ -302,6 +344,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_size_that_is_named_is_enough),
+		cmocka_unit_test(a_map_without_room_is_compared),
 		cmocka_unit_test(what_does_not_fit_leaves_no_trace),
 	};
 
