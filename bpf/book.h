@@ -101,19 +101,6 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
 }
 
 /*
- * A reset that the other end does not believe, because its sequence number is wrong, closes nothing
- * (RFC 5961): a connection that goes on a while later is alive, as one whose beginning was not
- * seen. One that both ends have closed is not: what comes then are repeated acknowledgements.
- */
-static __always_inline int is_alive_again(const struct pkt *pkt, __u64 opener)
-{
-	const __u32 both = SL_FLOW_FIN_IN | SL_FLOW_FIN_OUT;
-
-	return opener & SL_FLOW_CLOSED && (opener & both) != both &&
-	       !(pkt->tcp_flags & (TCP_FIN | TCP_RST | TCP_SYN));
-}
-
-/*
  * Keeps both ways of a live flow young: a one-sided stream would lose the other half. Returns 1
  * when the reply half had been evicted and was put back.
  */

@@ -193,6 +193,19 @@ static __always_inline __u64 flow_tag_opener(const struct pkt *pkt, __u64 word)
 			pkt->dport, vip->port, pkt->protocol);
 }
 
+/*
+ * A reset that the other end does not believe, because its sequence number is wrong, closes nothing
+ * (RFC 5961): a connection that goes on a while later is alive, as one whose beginning was not
+ * seen. One that both ends have closed is not: what comes then are repeated acknowledgements.
+ */
+static __always_inline int is_alive_again(const struct pkt *pkt, __u64 opener)
+{
+	const __u32 both = SL_FLOW_FIN_IN | SL_FLOW_FIN_OUT;
+
+	return opener & SL_FLOW_CLOSED && (opener & both) != both &&
+	       !(pkt->tcp_flags & (TCP_FIN | TCP_RST | TCP_SYN));
+}
+
 /* Of a flow that was taken for closed, and is not. */
 static __always_inline __u64 word_revive(__u64 word, int is_alive)
 {

@@ -310,14 +310,6 @@ bool kernel_is_hot(const struct kernel *kernel, uint32_t revision)
 	return revision && revision_place(kernel, revision)->number == revision;
 }
 
-bool kernel_has_place(const struct kernel *kernel, uint32_t revision)
-{
-	uint32_t held = revision_place(kernel, revision)->number;
-
-	return !held || held == revision ||
-	       (held != kernel_active(kernel) && held != control_of(kernel)->fallback);
-}
-
 bool revision_is_read(const struct kernel *kernel, uint32_t revision)
 {
 	return kernel_is_hot(kernel, revision) || revision == kernel_active(kernel) ||

@@ -101,6 +101,14 @@ static int revisions_evict(struct kernel *kernel, size_t keep)
 	return left < count ? orphans_remove(kernel) : 0;
 }
 
+bool kernel_has_place(const struct kernel *kernel, uint32_t revision)
+{
+	uint32_t held = revision_place(kernel, revision)->number;
+
+	return !held || held == revision ||
+	       (held != kernel_active(kernel) && held != control_of(kernel)->fallback);
+}
+
 /*
  * A thousand revisions later the directory's place comes round: whoever holds it leaves, unless it
  * is obeyed.
