@@ -72,7 +72,7 @@ others_pins_stay() {
 }
 
 folder_refused() { # CHANGE...
-	local folder=$pins-other/pins
+	local folder=$pins-other/$1
 
 	mkdir -p "$folder"
 	"$@" "$folder" &&
