@@ -66,6 +66,77 @@ mac_unheard() { # VIP
 	agent_start && return "$code"
 }
 
+mac_of() { ip -n "$W-$1" -br link show dev "$2" | awk '{ print $3 }'; } # MACHINE DEVICE
+
+# s3 gets another MAC address and neither says so nor asks for anybody, which would tell it too; the node goes by the old one.
+# The node also knows two machines there that are not to be asked after.
+mac_change_quietly() {
+	local old node at
+
+	in_ns s3 sysctl -qw net.ipv4.conf.port.arp_notify=0 net.ipv6.conf.port.ndisc_notify=0
+	old=$(mac_of s3 port)
+	node=$(mac_of node n_s3)
+	mac_change
+	for at in 10.77.13. fd77:13::; do
+		ip -n "$W-s3" neigh replace "${at}1" lladdr "$node" dev port nud permanent
+		ip -n "$W-node" neigh replace "${at}2" lladdr "$old" dev n_s3 nud stale
+		ip -n "$W-node" neigh replace "${at}77" lladdr "$old" dev n_s3 nud permanent
+		ip -n "$W-node" neigh replace "${at}78" lladdr "$old" dev n_s3 nud stale extern_learn
+	done
+}
+
+others_unasked() {
+	local at
+
+	for at in 10.77.13. fd77:13::; do
+		is "the permanent one" 1 "$(ip -n "$W-node" neigh show "${at}77" | grep -c ' PERMANENT')" &&
+			is "another's" 1 "$(ip -n "$W-node" neigh show "${at}78" | grep -c ' extern_learn.* STALE')" || return 1
+	done
+}
+
+exchanges() { # FILE: of the held connection, so far
+	kill -USR1 "$hold"
+	sleep 0.1
+	tail -n 1 "$tmp/$1" | sed -n 's/.*"exchanges":\([0-9]*\).*/\1/p'
+}
+
+answered_again() { # VIP EXCHANGES
+	ask open --to "$1" --port 80 --count 1 --timeout 200
+	[ "$(field v2.s3)" = 1 ] && [ "$(exchanges held)" -gt "$2" ]
+}
+
+mac_unsaid() { # VIP
+	local before began
+
+	before=$(redirected)
+	hold_start held --to "$1" --port 80 --every 20 --timeout 40000 || return 1
+	sleep 0.5
+	at_least "redirected packets" 10 $(($(redirected) - before)) || return 1
+	# While s3 changes it has nothing unanswered, which it would send again.
+	kill -STOP "$hold"
+	sleep 0.5
+	mac_change_quietly
+	kill -CONT "$hold"
+	before=$(exchanges held) began=$SECONDS
+	# Within 11 seconds; a connection that has waited for long sends again after 13, or 26.
+	until answered_again "$1" $((before + 10)); do
+		[ $((SECONDS - began)) -lt $((30 * times)) ] && sleep 0.1 && continue
+		echo "no answers within $((30 * times)) seconds, of $((before + 10)) there were $(exchanges held)"
+		ip -n "$W-node" -s neigh show dev n_s3
+		return 1
+	done
+	hold_end held 1 && others_unasked
+}
+
+mac_unsaid_off() { # VIP
+	local code=0
+
+	agent_end TERM
+	agent_start --route-cache off && mac_unsaid "$1" || code=1
+	agent_end TERM
+	agent_start && return "$code"
+}
+
 answers() { # WHO VIP FROM
 	ask open --to "$2" --port 80 --from "$3" --count 50 --timeout 1000
 	is "answers of $1 to $3" 50 "$(field "$1")"
@@ -139,6 +210,9 @@ for door in tc xdp; do
 	row "a route of several next hops turns the memory off while it is there" several_next_hops
 	row "a start finds a rule that came without an agent, and one that went" found_at_start
 	row "--route-cache off" asked_for
+	row "an endpoint's new MAC address that it does not tell is found (IPv4)" mac_unsaid "$vip4"
+	row "an endpoint's new MAC address that it does not tell is found (IPv6)" mac_unsaid "$vip6"
+	row "an endpoint's new MAC address that it does not tell is found without a memory" mac_unsaid_off "$vip4"
 	world_end
 done
 rows_end

@@ -28,6 +28,8 @@ struct agent {
 	int alone;        /* descriptor of the lock that no other agent has; until the end */
 	struct kernel_routes *routes; /* what it hears of routes by; NULL when it need not */
 	const char *routes_said;      /* why they are not remembered, as last said */
+	uint64_t redirected;          /* packets, as of the last look at neighbours */
+	bool neighbours_failed;       /* which was said */
 	char config_digest[65];       /* of the folder as it was applied last; "": not yet */
 };
 
@@ -61,6 +63,8 @@ int routes_watch(struct agent *agent);
 bool routes_news(struct agent *agent);
 /* Whether the doors may remember routes; says so when it changes. False: look again later. */
 bool routes_look(struct agent *agent);
+/* Has neighbours verified that the doors use. */
+void neighbours_verify(struct agent *agent);
 
 /* --- confine.c --- */
 /*

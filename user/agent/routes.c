@@ -2,6 +2,7 @@
 /* What the doors remember of routes stays true: the kernel's news make them forget. */
 #include "agent.h"
 
+#include <errno.h>
 #include <string.h>
 
 int routes_watch(struct agent *agent)
@@ -35,4 +36,14 @@ bool routes_look(struct agent *agent)
 
 	routes_say(agent);
 	return is_known;
+}
+
+/* Said once: the next turn comes in seconds, and what one misses it finds. */
+void neighbours_verify(struct agent *agent)
+{
+	int err = kernel_neighbours_verify(agent->kernel, &agent->redirected);
+
+	if (err && err != -EINTR && !agent->neighbours_failed)
+		log_line(LOG_LEVEL_WARNING, "cannot have neighbours verified: %s", strerror(-err));
+	agent->neighbours_failed = err && err != -EINTR;
 }

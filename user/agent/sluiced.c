@@ -35,6 +35,7 @@ enum source {
 	SOURCE_SETTLE,
 	SOURCE_ROUTES,
 	SOURCE_LOOK,
+	SOURCE_NEIGHBOURS,
 	SOURCE_COUNT,
 };
 
@@ -277,6 +278,9 @@ static int loop_open(struct loop *loop, struct agent *agent)
 		err = loop_add(loop, SOURCE_ROUTES, routes_watch(agent));
 	if (!err)
 		err = loop_add(loop, SOURCE_LOOK, timer_make(0, 0));
+	if (!err && options->settings.redirect)
+		err = loop_add(loop, SOURCE_NEIGHBOURS,
+			       timer_make(KERNEL_VERIFY_S * 1000, KERNEL_VERIFY_S));
 	return err;
 }
 
@@ -386,6 +390,10 @@ static bool loop_take(struct loop *loop, struct agent *agent, enum source source
 	case SOURCE_LOOK:
 		timer_read(fd);
 		look_take(loop, agent);
+		break;
+	case SOURCE_NEIGHBOURS:
+		timer_read(fd);
+		neighbours_verify(agent);
 		break;
 	default:
 		break;

@@ -23,15 +23,22 @@ struct clock {
 	uint16_t udp_idle; /* units */
 };
 
+uint32_t clock_ticks(const struct kernel *kernel, uint64_t *ret_tick_ns)
+{
+	const struct sl_control *control = control_of(kernel);
+	struct timespec now;
+
+	*ret_tick_ns = control->tick_ns ? control->tick_ns : clock_tick_ns();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec * 1000000000ull + now.tv_nsec) / *ret_tick_ns + control->tick_offset;
+}
+
 static void clock_now(const struct kernel *kernel, struct clock *ret_clock)
 {
 	const struct sl_control *control = control_of(kernel);
-	uint64_t tick_ns = control->tick_ns ? control->tick_ns : clock_tick_ns();
-	struct timespec now;
-	uint32_t ticks;
+	uint64_t tick_ns;
+	uint32_t ticks = clock_ticks(kernel, &tick_ns);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ticks = (now.tv_sec * 1000000000ull + now.tv_nsec) / tick_ns + control->tick_offset;
 	ret_clock->unit_ns = tick_ns << control->seen_shift;
 	ret_clock->now = ticks >> control->seen_shift;
 	ret_clock->udp_idle = (control->udp_idle_ns + ret_clock->unit_ns - 1) / ret_clock->unit_ns;

@@ -183,6 +183,8 @@ uint32_t clock_tick_ns(void);
 /* The keys of the tags, a function of the seed: an upgrade finds the flows again. */
 void door_keys(const __u64 seed[2], struct way_keys *ret_keys);
 /* --- flows.c --- */
+/* The doors' clock, in ticks, and how long one is. */
+uint32_t clock_ticks(const struct kernel *kernel, uint64_t *ret_tick_ns);
 /* Whether `known` has the bit of an address and port; and setting it. */
 bool known_has(const struct kernel *kernel, const struct addr *addr, uint16_t port);
 void known_add(struct kernel *kernel, const struct addr *addr, uint16_t port);
@@ -197,6 +199,24 @@ void ways_unmap(struct ways *ways);
 uint32_t ways_used(const struct kernel *kernel);
 /* Routes that the doors remember are forgotten at once. */
 void exits_forget(struct kernel *kernel);
+/* --- dump.c --- */
+struct mnl_socket;
+struct nlmsghdr;
+struct dump {
+	uint16_t type;
+	uint8_t family;
+	uint8_t header; /* bytes: the family, and zeros */
+};
+/* A netlink socket for one dump after the other. 0 or -errno. */
+int dump_open(struct mnl_socket **ret_socket);
+void dump_close(struct mnl_socket **socket);
+#define _cleanup_dump_ __attribute__((cleanup(dump_close)))
+/*
+ * Calls `each`, a libmnl callback, for every message until one says MNL_CB_STOP: the socket is then
+ * of no more use. -EINTR when a change came in between, else 0 or -errno.
+ */
+int dump_ask(struct mnl_socket *socket, const struct dump *dump,
+	     int (*each)(const struct nlmsghdr *message, void *data), void *data);
 /* --- routes.c --- */
 /* Of a start: whether they are remembered from here on. */
 void exits_begin(struct kernel *kernel, bool is_wanted);

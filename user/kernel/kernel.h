@@ -266,6 +266,16 @@ int kernel_routes_fd(const struct kernel_routes *routes);
  */
 bool kernel_routes_news(struct kernel *kernel, struct kernel_routes *routes);
 
+/*
+ * Has the kernel verify the stale neighbours that packets were redirected to since the last call,
+ * of KERNEL_VERIFY_S seconds ago; where the doors remember no routes, those of attached devices, if
+ * anything was redirected. A stale address that is wrong is then found as the stack finds it: with
+ * its 5 seconds of patience and 3 of questions within 11, before the repetition that a TCP makes
+ * after 13. `redirected` is the caller's to keep, at first 0. 0 or -errno.
+ */
+#define KERNEL_VERIFY_S 3
+int kernel_neighbours_verify(struct kernel *kernel, uint64_t *redirected);
+
 /* --- devices --- */
 
 enum kernel_door {

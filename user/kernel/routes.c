@@ -29,12 +29,6 @@ static const char *const off_words[SL_EXITS_OFF_COUNT] = {
 	[SL_EXITS_MULTIPATH] = "multipath",
 };
 
-static void cleanup_socket_p(struct mnl_socket **socket)
-{
-	if (*socket)
-		mnl_socket_close(*socket);
-}
-
 static uint32_t exits_off(const struct kernel *kernel)
 {
 	return __atomic_load_n(&control_of(kernel)->exits_off, __ATOMIC_ACQUIRE);
@@ -172,60 +166,6 @@ static int look_message(const struct nlmsghdr *message, void *data)
 	return *found ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-/* Both carry an error first; that of a dump's end is one that libmnl does not look at. */
-static int look_end(const struct nlmsghdr *message, void *data)
-{
-	int err = 0;
-
-	if (mnl_nlmsg_get_payload_len(message) >= sizeof(err))
-		memcpy(&err, mnl_nlmsg_get_payload(message), sizeof(err));
-	errno = -err;
-	return err ? MNL_CB_ERROR : MNL_CB_STOP;
-}
-
-static int dump_read(struct mnl_socket *socket, uint32_t sequence, enum sl_exits_off *ret_found)
-{
-	static mnl_cb_t ends[] = { [NLMSG_ERROR] = look_end, [NLMSG_DONE] = look_end };
-	uint32_t port = mnl_socket_get_portid(socket);
-	char buffer[32768];
-	ssize_t size;
-	int more = MNL_CB_OK;
-
-	while (more > MNL_CB_STOP) {
-		size = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		if (size < 0)
-			return -errno;
-		more = mnl_cb_run2(buffer, size, sequence, port, look_message, ret_found, ends,
-				   ARRAY_SIZE(ends));
-	}
-	return more < 0 ? -errno : 0;
-}
-
-struct dump {
-	uint16_t type;
-	uint8_t family;
-	uint8_t header; /* bytes: the family, and zeros */
-};
-
-static int dump_ask(struct mnl_socket *socket, const struct dump *dump, uint32_t sequence,
-		    enum sl_exits_off *ret_found)
-{
-	char buffer[64];
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	uint8_t *header = mnl_nlmsg_put_extra_header(message, dump->header);
-	int err;
-
-	message->nlmsg_type = dump->type;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	message->nlmsg_seq = sequence;
-	header[0] = dump->family;
-	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-		return -errno;
-	err = dump_read(socket, sequence, ret_found);
-	/* A kernel without the family, without tables of policy or without next hops has none. */
-	return err == -EOPNOTSUPP || err == -EAFNOSUPPORT ? 0 : err;
-}
-
 /* Stops at the first that says no: the rest is then of no interest. */
 static int look_once(enum sl_exits_off *ret_found)
 {
@@ -236,15 +176,12 @@ static int look_once(enum sl_exits_off *ret_found)
 		{ RTM_GETROUTE, AF_INET, sizeof(struct rtmsg) },
 		{ RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg) },
 	};
-	__attribute__((cleanup(cleanup_socket_p))) struct mnl_socket *socket =
-		mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int err = 0;
+	_cleanup_dump_ struct mnl_socket *socket = NULL;
+	int err = dump_open(&socket);
 
 	*ret_found = SL_EXITS_KEPT;
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID))
-		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(dumps) && !err && !*ret_found; i++)
-		err = dump_ask(socket, &dumps[i], i + 1, ret_found);
+		err = dump_ask(socket, &dumps[i], look_message, ret_found);
 	return err;
 }
 
