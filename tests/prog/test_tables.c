@@ -9,7 +9,7 @@
 
 /* --- dumps --- */
 
-struct dump {
+struct snapshot {
 	uint8_t *mapped[MAP_COUNT];
 	uint8_t *services;
 	size_t count;
@@ -17,7 +17,7 @@ struct dump {
 
 static int dump_service(void *context, void *key, void *value)
 {
-	struct dump *dump = context;
+	struct snapshot *dump = context;
 	size_t size = sizeof(struct sl_service_key) + sizeof(struct sl_service);
 
 	dump->services = realloc(dump->services, (dump->count + 1) * size);
@@ -27,9 +27,9 @@ static int dump_service(void *context, void *key, void *value)
 	return 0;
 }
 
-static struct dump dump_take(const struct kernel *kernel)
+static struct snapshot dump_take(const struct kernel *kernel)
 {
-	struct dump dump = { 0 };
+	struct snapshot dump = { 0 };
 
 	for (int i = 0; i < MAP_COUNT; i++) {
 		if (!kernel->map[i].data)
@@ -41,7 +41,7 @@ static struct dump dump_take(const struct kernel *kernel)
 	return dump;
 }
 
-static void dump_free(struct dump *dump)
+static void dump_free(struct snapshot *dump)
 {
 	for (int i = 0; i < MAP_COUNT; i++)
 		free(dump->mapped[i]);
@@ -49,9 +49,9 @@ static void dump_free(struct dump *dump)
 }
 
 /* Names the first map that differs, those in `but` left out; NULL when all are equal. */
-static const char *dump_differs(const struct kernel *kernel, const struct dump *a, uint32_t but)
+static const char *dump_differs(const struct kernel *kernel, const struct snapshot *a, uint32_t but)
 {
-	struct dump b = dump_take(kernel);
+	struct snapshot b = dump_take(kernel);
 	const char *name = NULL;
 	size_t size = sizeof(struct sl_service_key) + sizeof(struct sl_service);
 
@@ -153,7 +153,7 @@ static const struct room {
 static void room_try(struct bench *bench, const struct room *room)
 {
 	struct plan *plan = plan_pair(bench->diags, 1, 1);
-	struct dump dump;
+	struct snapshot dump;
 	int err;
 
 	write_flip(bench, plan, 1);
@@ -216,7 +216,7 @@ static void members_write(struct bench *bench, struct plan *plan)
 static void endpoints_move_rings_alone(void **state)
 {
 	struct bench *bench = *state;
-	struct dump dump;
+	struct snapshot dump;
 
 	write_flip(bench, plan_with(bench->diags, 1, 3), 1);
 	dump = dump_take(bench->kernel);

@@ -215,8 +215,8 @@ static void another_form_is_left_alone(void **state)
 		HEAD_OF("#no word\n"),
 		HEAD_OF("# word\n"),
 		"# sluice history 1\n",
-		"# sluice revision 1\n# parent 0\n# time 2025-12-31T23:59:59Z\n# author \\t\n"
-		"# reason \n# members \n",
+		("# sluice revision 1\n# parent 0\n# time 2025-12-31T23:59:59Z\n# author \\t\n"
+		 "# reason \n# members \n"),
 		"",
 	};
 	const char *name = "revisions/0000000001.yaml";
