@@ -78,7 +78,7 @@ static inline __u64 model_hash(const struct reference *model, const struct tuple
 	put_little_endian(key, model->seed[0]);
 	put_little_endian(key + 8, model->seed[1]);
 	for (unsigned i = 0; i < count; i++)
-		put_little_endian(in + 8 * i, numbers[i]);
+		put_little_endian(in + (size_t)8 * i, numbers[i]);
 	return sip_hash(key, in, 8 * count, 1, 3);
 }
 

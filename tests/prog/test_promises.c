@@ -71,7 +71,8 @@ static bool flow_revision(const struct wire *wire, __u32 *ret_revision)
 /* One connection to one service, judged against the active word before and after it. */
 static const char *reader_look(struct reader *reader, __u16 port)
 {
-	struct wire syn = syn_from(reader->family, reader->sport, port);
+	/* A port for each service: all have the endpoint that one client's port may use once. */
+	struct wire syn = syn_from(reader->family, reader->sport + (port - 1000) * READERS, port);
 	__u32 before, after, revision = 0;
 
 	reader->run.in_len = wire_build(&syn, reader->run.in);
