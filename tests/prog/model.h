@@ -374,13 +374,9 @@ static inline void model_ip(struct reference *model, struct wanted *wanted)
 	if (flow && flow->is_reply && is_disowned(model, seen, flow)) {
 		wanted->verdict = SL_pass_unmatched;
 		flow->is_gone = true;
-	} else if (flow && flow->is_reply) {
+	} else if (flow && (flow->is_reply || (wanted->door != SL_DOOR_OUT && !is_syn))) {
 		model_known(model, wanted, flow);
-	} else if (wanted->door == SL_DOOR_OUT) {
-		return;
-	} else if (flow && !is_syn) {
-		model_known(model, wanted, flow);
-	} else if (seen->kind == SEEN_WHOLE) {
+	} else if (wanted->door != SL_DOOR_OUT && seen->kind == SEEN_WHOLE) {
 		model_new(model, wanted, is_syn);
 	}
 }

@@ -69,7 +69,7 @@ static inline __u64 sip_hash(const __u8 key[16], const __u8 *in, unsigned count,
 	for (int i = 0; i < 32; i++)
 		sip.v[i / 8] = sip.v[i / 8] << 8 | (__u8)begin[i];
 	for (int i = 0; i < 4; i++)
-		sip.v[i] ^= little_endian(key + i % 2 * 8, 8);
+		sip.v[i] ^= little_endian(i % 2 ? key + 8 : key, 8);
 	for (; at + 8 <= count; at += 8)
 		sip_word(&sip, little_endian(in + at, 8), compress);
 	sip_word(&sip, little_endian(in + at, count - at) | (__u64)count << 56, compress);
