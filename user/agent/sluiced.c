@@ -259,7 +259,7 @@ static int loop_open(struct loop *loop, struct agent *agent)
 	unsigned every = options->check_interval_s;
 	int err;
 
-	loop->is_look_due = false;
+	loop->is_look_due = loop->are_links_due = false;
 	for (int i = 0; i < SOURCE_COUNT; i++)
 		loop->fd[i] = -1;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
