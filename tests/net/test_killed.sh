@@ -138,7 +138,7 @@ killed_after() { # NEWS...
 		done
 	done
 	note "killed at $hits of $tried calls after $*" >>"$tmp/figures"
-	at_least "agents killed by a call" $((tried / 2 + 1)) "$hits" && [ "$bad" = 0 ] && agent_start --config "$rules"
+	at_least "agents killed by a call" $(((tried + 1) / 2)) "$hits" && [ "$bad" = 0 ] && agent_start --config "$rules"
 }
 
 # Clients that open connections all the while.
