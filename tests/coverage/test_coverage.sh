@@ -34,7 +34,7 @@ ran() {
 	unset V
 	mapfile -t units < <(find "$cov/tests/unit" -name 'test_*' -type f -perm -u+x)
 	some unit "${units[@]}" "$cov"/tests/prog/test_{attach,features,kernel,node_kernel,routes,share,tables}
-	some net tests/net/test_{cli,commands,change,live}.sh
+	some net tests/net/test_{cli,commands,change,faults,live}.sh
 	POINTS=${POINTS:-16} some crash tests/crash/test_crash.sh
 	wait
 	ls "$profiles"/*.profraw >"$tmp/list" && llvm-profdata merge -o "$tmp/all.profdata" "$profiles"/*.profraw
