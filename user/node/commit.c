@@ -193,10 +193,6 @@ static void commit_undo(struct commit *commit)
 	struct node *node = commit->node;
 	int err = 0;
 
-	/* Without a kernel the pointer may be in its place though its folder could not be synced.
-	 */
-	if (commit->saved.number && !node->kernel)
-		store_set_active(node->store, node->active, node->previous);
 	if (commit->saved.number)
 		err = store_remove(node->store, commit->saved.number);
 	if (err)
@@ -224,6 +220,9 @@ int node_activate(struct node *node, uint32_t number, struct diags *diags)
 	err = store_set_active(node->store, number, node->active);
 	if (!err)
 		return 0;
+	/* Without one the pointer may be in its place though its folder could not be synced. */
+	if (!node->kernel)
+		store_set_active(node->store, node->active, node->previous);
 	/* The flip is the truth, and whoever opens the node next writes the pointer after it. */
 	diag_add(diags, node->kernel ? DIAG_WARNING : DIAG_ERROR, NULL, 0, 0, NULL,
 		 "the state folder cannot note that revision %u is active: %s", number,
