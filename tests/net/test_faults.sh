@@ -60,7 +60,9 @@ other_pins() {
 
 others_pins_stay() {
 	agent_end TERM
-	other_pins "$pins" && exits 0 "pins removed" sluice detach || return 1
+	other_pins "$pins" && exits 0 "would be removed: $pins/members" sluice detach --dry-run || return 1
+	! grep another "$tmp/said" || { echo "that is somebody else's" && return 1; }
+	exits 0 "pins removed" sluice detach || return 1
 	is "what is left" "another prog_another" "$(find "$pins" -mindepth 1 -printf '%P\n' | sort | xargs)" &&
 		agent_start && serves || return 1
 	agent_end TERM

@@ -26,8 +26,11 @@ static const char *pin_dir(const struct cli *cli)
 	return cli->node.pin_dir ? cli->node.pin_dir : SL_PIN_DIR;
 }
 
-/* Names below the pins' folder; what is pinned there needs not be openable. */
-static void pins_list(const char *path, json_t *list)
+/*
+ * Names below the pins' folder, without somebody else's; what is pinned there needs not be
+ * openable. All that is in a folder of ours is ours.
+ */
+static void pins_list(const char *path, bool is_ours, json_t *list)
 {
 	__attribute__((cleanup(cleanup_closedir_p))) DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -36,10 +39,11 @@ static void pins_list(const char *path, json_t *list)
 		_cleanup_talloc_ char *child = talloc_asprintf(NULL, "%s/%s", path, entry->d_name);
 		struct stat status;
 
-		if (!child || entry->d_name[0] == '.' || lstat(child, &status))
+		if (!child || entry->d_name[0] == '.' || lstat(child, &status) ||
+		    (!is_ours && !kernel_is_pin(path, entry->d_name)))
 			continue;
 		if (S_ISDIR(status.st_mode))
-			pins_list(child, list);
+			pins_list(child, true, list);
 		else
 			json_array_append_new(list, json_text(child));
 	}
@@ -102,7 +106,7 @@ static int detach_run(struct cli *cli)
 	size_t errors;
 	int exit = cli->is_dry_run ? CLI_DONE : lock(cli, scratch), err = 0;
 
-	pins_list(pin_dir(cli), pins);
+	pins_list(pin_dir(cli), false, pins);
 	tree = json_pack("{s:b, s:o, s:o}", "dry_run", cli->is_dry_run, "devices",
 			 devices_tree(pin_dir(cli)), "pins", pins);
 	if (exit)

@@ -12,9 +12,8 @@
 /* The text as it is: what is printed is what the digest is over. */
 static int text_print(struct cli *cli, const char *text)
 {
-	if (fputs(text, stdout) == EOF || fflush(stdout))
-		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
-	return CLI_DONE;
+	fputs(text, stdout);
+	return output_end(cli);
 }
 
 /* A Kubernetes List, which `apply` takes back too. */

@@ -69,9 +69,7 @@ static int activation_print(struct cli *cli, const json_t *activation)
 	printf(" (was %" JSON_INTEGER_FORMAT ")%s", from, *reason ? ": " : "");
 	plain_print(reason);
 	putchar('\n');
-	if (fflush(stdout))
-		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
-	return CLI_DONE;
+	return output_end(cli);
 }
 
 static int history_show(struct cli *cli, const struct node *node, const struct store_revision *list,

@@ -16,6 +16,20 @@ bool output_is_table(const struct cli *cli)
 	return cli->format == CLI_TABLE;
 }
 
+/* A change is made, and its lock given back, before anything is said of it. */
+static int output_failed(struct cli *cli)
+{
+	bool is_made = cli->command && (cli->command->flags & COMMAND_CHANGES) && !cli->is_dry_run;
+
+	return cli_fail(cli, CLI_FAILED, "cannot write the output: %m%s",
+			is_made ? "; the change itself is made" : "");
+}
+
+int output_end(struct cli *cli)
+{
+	return fflush(stdout) || ferror(stdout) ? output_failed(cli) : CLI_DONE;
+}
+
 int output_tree(struct cli *cli, const json_t *tree)
 {
 	int err;
@@ -27,9 +41,7 @@ int output_tree(struct cli *cli, const json_t *tree)
 	else
 		err = json_dumpf(tree, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
 		      putchar('\n') == EOF;
-	if (err || fflush(stdout))
-		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
-	return CLI_DONE;
+	return err ? output_failed(cli) : output_end(cli);
 }
 
 int output_print(struct cli *cli, const json_t *tree, const struct section *sections, size_t count)
@@ -38,9 +50,7 @@ int output_print(struct cli *cli, const json_t *tree, const struct section *sect
 		return output_tree(cli, tree);
 	for (size_t i = 0; i < count; i++)
 		table_print(cli, tree, &sections[i], stdout);
-	if (fflush(stdout))
-		return cli_fail(cli, CLI_FAILED, "cannot write the output: %m");
-	return CLI_DONE;
+	return output_end(cli);
 }
 
 json_t *json_text(const char *text)

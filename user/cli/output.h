@@ -49,6 +49,8 @@ struct section {
  * cannot be written.
  */
 int output_print(struct cli *cli, const json_t *tree, const struct section *sections, size_t count);
+/* Behind the last that is printed: CLI_FAILED when something could not be written. */
+int output_end(struct cli *cli);
 /* The tree as JSON or YAML, when one of them was asked for. */
 bool output_is_table(const struct cli *cli);
 int output_tree(struct cli *cli, const json_t *tree);

@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #include "../base/cleanup.h"
+#include "output.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -78,8 +79,8 @@ static int cli_run(struct cli *cli, int argc, char **argv)
 	exit = args_parse(cli, argc, argv);
 	if (!exit)
 		exit = args_has(&cli->args, "help") ? help_run(cli) : cli->command->run(cli);
-	if (!exit && (fflush(stdout) || ferror(stdout)))
-		exit = cli_fail(cli, CLI_FAILED, "cannot write the output");
+	if (!exit)
+		exit = output_end(cli);
 	findings_print(cli);
 	if (exit == CLI_USAGE)
 		fprintf(stderr, "Try `sluice %s%s--help`.\n",

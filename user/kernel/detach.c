@@ -166,15 +166,16 @@ void maps_disown(const char *pin_dir)
 	bpf_map_update_elem(control, &zero, value, BPF_ANY);
 }
 
+static const char *const programs[] = {
+	"prog_tc_in",
+	"prog_tc_out",
+	"prog_xdp",
+	"prog_new",
+};
+
 /* By name, because the folder may be others' too. */
 int pins_clear(const char *pin_dir)
 {
-	static const char *const programs[] = {
-		"prog_tc_in",
-		"prog_tc_out",
-		"prog_xdp",
-		"prog_new",
-	};
 	char path[320];
 	int err = links_remove(pin_dir);
 
@@ -190,7 +191,23 @@ int pins_clear(const char *pin_dir)
 	return err;
 }
 
-/* Programs of a release that names them otherwise. What is somebody else's stays. */
+/* Of a release that names them otherwise. */
+static bool is_releases_program(const char *pin_dir, const char *name)
+{
+	struct bpf_prog_info info = {};
+	uint32_t size = sizeof(info);
+	char path[600];
+
+	if (strncmp(name, "prog_", 5))
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", pin_dir, name);
+
+	_cleanup_close_ int fd = bpf_obj_get(path);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) &&
+	       !strncmp(info.name, "sl_", 3);
+}
+
 static void programs_retire(const char *pin_dir)
 {
 	DIR *folder = opendir(pin_dir);
@@ -198,21 +215,26 @@ static void programs_retire(const char *pin_dir)
 	char path[600];
 
 	while (folder && (entry = readdir(folder))) {
-		struct bpf_prog_info info = {};
-		uint32_t size = sizeof(info);
-
-		snprintf(path, sizeof(path), "%s/%s", pin_dir, entry->d_name);
-		if (entry->d_type == DT_DIR || strncmp(entry->d_name, "prog_", 5))
+		if (!is_releases_program(pin_dir, entry->d_name))
 			continue;
-
-		_cleanup_close_ int fd = bpf_obj_get(path);
-
-		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) &&
-		    !strncmp(info.name, "sl_", 3))
-			unlink(path);
+		snprintf(path, sizeof(path), "%s/%s", pin_dir, entry->d_name);
+		unlink(path);
 	}
 	if (folder)
 		closedir(folder);
+}
+
+bool kernel_is_pin(const char *pin_dir, const char *name)
+{
+	static const char *const folders[] = { NEXT_DIR, COMMIT_DIR, "links" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (!strcmp(name, folders[i]))
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (!strcmp(name, programs[i]))
+			return true;
+	return pin_is_map(pin_dir, name) || is_releases_program(pin_dir, name);
 }
 
 /* The folder itself stays where somebody else has something in it. */

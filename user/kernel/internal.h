@@ -148,6 +148,8 @@ int next_finish(const char *base_dir);
 int next_clear(const char *base_dir);
 /* Whether doors may run that use them: somebody's takeover has begun. */
 bool next_is_live(const char *base_dir);
+/* Whether the pin is a map of this release's, or of another's. */
+bool pin_is_map(const char *base_dir, const char *name);
 /* Pins of maps that this release does not have. */
 void pins_retire(const char *base_dir);
 

@@ -310,3 +310,5 @@ int kernel_devices(void *parent, const struct kernel *kernel, struct kernel_devi
  * without any map.
  */
 int kernel_detach_all(const char *pin_dir, struct diags *diags);
+/* Whether that removes this entry of the folder: somebody else's stay. */
+bool kernel_is_pin(const char *pin_dir, const char *name);

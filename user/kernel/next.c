@@ -160,6 +160,14 @@ static bool is_releases_map(const char *path, const char *name)
 	       !strncmp(info.name, "sl_", 3) && !strncmp(info.name + 3, name, BPF_OBJ_NAME_LEN - 4);
 }
 
+bool pin_is_map(const char *base_dir, const char *name)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/%s", base_dir, name);
+	return is_ours(name) || is_releases_map(path, name);
+}
+
 void pins_retire(const char *base_dir)
 {
 	DIR *folder = opendir(base_dir);
@@ -171,9 +179,9 @@ void pins_retire(const char *base_dir)
 	while ((entry = readdir(folder))) {
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR || is_ours(entry->d_name))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", base_dir, entry->d_name);
-		if (!strncmp(entry->d_name, "prog_", 5) || !is_releases_map(path, entry->d_name))
+		if (!pin_is_map(base_dir, entry->d_name))
 			continue;
+		snprintf(path, sizeof(path), "%s/%s", base_dir, entry->d_name);
 		unlink(path);
 	}
 	closedir(folder);
