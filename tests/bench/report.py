@@ -239,6 +239,17 @@ both for every CPU would cost 64 bytes times endpoints times CPUs.""",
     "packet/services-new": """
 As `packet/services`, and cold too are the service's entry and its bucket in the HASH, its split's
 members, its versions, its ring. The tables of slots are shared by equal splits and stay warm.""",
+    "control/weight": """
+What a process takes that does nothing (`empty/exit`) belongs to it, and differs between machines:
+2.5 ms where this was missed (2026-12-01), where each page that is touched first costs 25 µs; there
+`sluice version` takes 5 ms, nearly all of it the dynamic loader with its twelve libraries. On the
+machine of commit d310f75 the whole command took 5.0 ms. Libraries linked in statically saved 1.5 to
+2 ms of 9; not done, because a distribution's fixes of libbpf, libelf or libyaml would no longer
+reach the command.""",
+    "control/rollback": """
+As `control/weight`: 2.8 ms on the machine of commit d310f75. Of 9.8 ms where it was missed, 5 go by
+before `main` begins or after it ends, and 1.5 are the two syncs of the pointer on disk, which new
+connections do not wait for: they obey before (`rollback/seen/1`).""",
     "control/weight-1000": """
 A revision is a file of its own, whole and readable (860 kB for 1,000 services), and an entry for
 each service in the kernel. Of the others' text nothing is parsed and of their tables nothing is
