@@ -13,6 +13,7 @@
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1), and fewer packets to compare to prog/test_fuzz.
 # ONLY names tests (shell patterns, "net/test_live.sh prog/*"); all of the levels otherwise.
 # TEST_SECONDS is what one test may take before it has failed (3600).
+# What is bound by the processor alone (`beside`) runs behind the others, niced, where there are others.
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,10 +23,19 @@ read -ra only <<<"${ONLY-*}"
 mkdir -p "$logs"
 limit=${TEST_SECONDS:-3600}
 passed=0 failed=0 skipped=0
-failures=() said=''
+failures=() said='' niced=()
+beside=(static/\* fuzz/test_fuzz.sh)
 
+# A test has a process group of its own, which no terminal's interrupt reaches.
+jobs_end() {
+	local running
+
+	mapfile -t running < <(jobs -p)
+	[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null
+	exit 1
+}
 [ -n "${LOGS-}" ] || trap 'rm -rf "$logs"' EXIT
-trap 'exit 1' INT TERM
+trap jobs_end INT TERM
 
 # What is built and still has its source.
 built() { # LEVEL SOURCES
@@ -72,26 +82,75 @@ take() { # NAME LOG CODE
 	[ "$skips" = 0 ] || said="$said, $skips skipped"
 }
 
-is_wanted() { # NAME
-	local pattern
+is_one_of() { # NAME PATTERN...
+	local name=$1 pattern
 
-	for pattern in "${only[@]}"; do
+	shift
+	for pattern; do
 		# shellcheck disable=SC2053 # a pattern
-		[[ $1 != $pattern ]] || return 0
+		[[ $name != $pattern ]] || return 0
 	done
 	return 1
 }
 
-run() { # LEVEL TEST
-	local name began code=0 log
+name_of() { # FILE: its level and its own name
+	local name=${1%/*}
 
-	name=$1/$(basename "$2")
-	log=$logs/${name/\//-}.log
-	began=$SECONDS
-	printf '%-36s ' "$name"
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$2" >"$log" 2>"$log.errors" </dev/null || code=$?
+	echo "${name##*/}/${1##*/}"
+}
+
+log_of() { # NAME
+	echo "$logs/${1/\//-}.log"
+}
+
+# Apart from `tell`, because what runs behind the others adds nothing to sums here.
+run() { # FILE
+	local began=$SECONDS code=0 log
+
+	log=$(log_of "$(name_of "$1")")
+	CMOCKA_MESSAGE_OUTPUT=TAP "${niced[@]}" timeout -k 10 "$limit" "$1" >"$log" 2>"$log.errors" </dev/null &
+	wait $! || code=$?
+	echo "$code $((SECONDS - began))" >"$log.ended"
+}
+
+tell() { # FILE
+	local name log code seconds
+
+	name=$(name_of "$1")
+	log=$(log_of "$name")
+	read -r code seconds <"$log.ended"
 	take "$name" "$log" "$code"
-	printf '%s (%d s)\n' "$said" $((SECONDS - began))
+	printf '%s (%d s)\n' "$said" "$seconds"
+}
+
+run_all() { # FILE...
+	local test
+
+	for test; do run "$test"; done
+}
+
+tests_run() { # FILE...
+	local test behind=() others=()
+
+	for test; do
+		if is_one_of "$(name_of "$test")" "${beside[@]}"; then behind+=("$test"); else others+=("$test"); fi
+	done
+	[ ${#others[@]} -gt 0 ] || { others=("${behind[@]}") && behind=(); }
+	(
+		trap jobs_end INT TERM
+		niced=(nice -n 19)
+		run_all "${behind[@]}"
+	) &
+	for test in "${others[@]}"; do
+		printf '%-36s ' "$(name_of "$test")"
+		run "$test"
+		tell "$test"
+	done
+	wait
+	for test in "${behind[@]}"; do
+		printf '%-36s ' "$(name_of "$test")"
+		tell "$test"
+	done
 }
 
 # Each skip with its reason: behind the word in a shell's row, in the line before it in a program's.
@@ -118,13 +177,15 @@ report() {
 }
 
 [ $# -gt 0 ] || set -- static unit native prog net crash fuzz coverage
+chosen=()
 for level; do
 	tests=$(tests_of "$level") || exit
 	[ -n "$tests" ] || { echo "tests/run.sh: no tests of level $level: is it built?" >&2 && exit 1; }
 	while read -r test; do
-		! is_wanted "$level/$(basename "$test")" || run "$level" "$test"
+		! is_one_of "$(name_of "$test")" "${only[@]}" || chosen+=("$test")
 	done <<<"$tests"
 done
+tests_run "${chosen[@]}"
 [ "$((passed + failed + skipped))" -gt 0 ] || { echo "tests/run.sh: no test is named \"${ONLY-}\"" >&2 && exit 1; }
 report
 [ "${V:-0}" = 0 ] || cat "$logs"/*.log
