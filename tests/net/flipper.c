@@ -4,7 +4,8 @@
  * plan, disk, kernel, flip. What `sluice weight` does, without the price of starting a program 200
  * times a second.
  *
- * Usage: flipper STATE PINS HOST RATE SECONDS
+ * Usage: flipper STATE PINS HOST RATE CHANGES
+ * So many changes, at most so many a second.
  * The first rule's destinations take turns at the weights 1, 2, 3 and so on. Prints
  * {"changes":N,"rate":R,"last_revision":N}.
  */
@@ -54,20 +55,20 @@ int main(int argc, char **argv)
 {
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
 	struct node_options options = { .command = "flipper" };
-	double began = now_s(), rate, seconds;
+	double began = now_s(), rate;
 	uint32_t revision = 0;
-	unsigned turn = 0;
+	unsigned turn = 0, changes;
 	int err = 0;
 
 	if (argc != 6) {
-		fprintf(stderr, "Usage: flipper STATE PINS HOST RATE SECONDS\n");
+		fprintf(stderr, "Usage: flipper STATE PINS HOST RATE CHANGES\n");
 		return 2;
 	}
 	options.state_dir = argv[1];
 	options.pin_dir = argv[2];
 	rate = atof(argv[4]);
-	seconds = atof(argv[5]);
-	while (!err && now_s() < began + seconds) {
+	changes = (unsigned)atoi(argv[5]);
+	while (!err && turn < changes) {
 		double early = began + turn / rate - now_s();
 		struct timespec pause = { 0, early > 0 ? (long)(early * 1e9) : 0 };
 

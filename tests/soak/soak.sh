@@ -162,7 +162,7 @@ load_start() {
 	start c2 "$tools/client" open --to "$vip4" --port 80 --rate "$rate" --for $((seconds + 60)) --concurrency 256 \
 		>"$tmp/opened"
 	opened=$!
-	start node "$tools/flipper" "$state" "$pins" reviews 10 "$seconds" >"$tmp/flips"
+	start node "$tools/flipper" "$state" "$pins" reviews 10 $((10 * seconds)) >"$tmp/flips"
 	flipper=$!
 	: >"$tmp/churn.errors"
 	flood_first=$(flood_count 3) load_began=$SECONDS
