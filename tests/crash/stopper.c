@@ -320,6 +320,7 @@ static FILE *file_open(const char *path)
 
 	if (!file)
 		die(path);
+	setvbuf(file, NULL, _IOLBF, 0); /* for who reads it meanwhile */
 	return file;
 }
 

@@ -82,11 +82,12 @@ whole() {
 
 # --- killed ---
 
-# What it does until it waits again, one call a line; with the end, which is no news.
+# What it does until it waits again, one call a line; without its end, which does not come where it is killed.
 calls_of() { # NEWS
-	stopped_start --list "$tmp/list" || return 1
+	stopped_start --list "$tmp/calls" || return 1
 	ask_now && "$1" && wait_for "$1 to be taken" taken_is "$1" || return 1
 	nap 0.3
+	cp "$tmp/calls" "$tmp/list"
 	kill -TERM "$(agent_pid)"
 	wait "$agent"
 	pids=${pids/ $agent/}
