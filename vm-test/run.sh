@@ -35,11 +35,10 @@ work_disk() { # FILE
 	local tree
 
 	tree=$(mktemp -d)
-	mkdir -p "$tree"/build/{tests,san,other,vm-test} "$tree/vm-test"
+	mkdir -p "$tree"/build/{tests,other,vm-test} "$tree/vm-test"
 	cp -a "$root"/{tests,scripts,deploy,bpf} "$tree/"
 	cp -a "$build"/{sluice,sluiced} "$build"/*.bpf.o "$tree/build/"
 	cp -a "$build"/tests/{prog,net,crash} "$tree/build/tests/"
-	cp -a "$build"/san/{sluice,sluiced} "$tree/build/san/"
 	cp -a "$build"/other/{sluice,sluiced} "$tree/build/other/"
 	cp -a "$build/vm-test/verify" "$tree/build/vm-test/"
 	cp "$here"/{guest.sh,test_refused.sh} "$tree/vm-test/"
