@@ -13,7 +13,8 @@
 # SLUICE_TIMES gives a slow machine so many times the time for answers (1), and fewer packets to compare to prog/test_fuzz.
 # ONLY names tests (shell patterns, "net/test_live.sh prog/*"); all of the levels otherwise.
 # TEST_SECONDS is what one test may take before it has failed (3600).
-# What is bound by the processor alone (`beside`) runs behind the others, niced, where there are others.
+# LANES tests that mostly wait, those of net and crash, run at a time (2); what is bound by the processor alone runs niced
+# behind all of them.
 # Every case and row counts. V=1 shows all of them, else those that failed. LOGS names a folder that keeps the output.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,7 +25,11 @@ mkdir -p "$logs"
 limit=${TEST_SECONDS:-3600}
 passed=0 failed=0 skipped=0
 failures=() said='' niced=()
-beside=(static/\* fuzz/test_fuzz.sh)
+behind=(static/\* fuzz/test_fuzz.sh)
+# By what they share, lose or time.
+alone=(net/test_{dispatcher,migrate,rate,upgrade}.sh fuzz/test_bombs.sh)
+paired=(net/\* crash/\*)
+lanes=${LANES:-2}
 
 # A test has a process group of its own, which no terminal's interrupt reaches.
 jobs_end() {
@@ -120,37 +125,57 @@ tell() { # FILE
 	log=$(log_of "$name")
 	read -r code seconds <"$log.ended"
 	take "$name" "$log" "$code"
-	printf '%s (%d s)\n' "$said" "$seconds"
+	printf '%-36s %s (%d s)\n' "$name" "$said" "$seconds"
 }
 
-run_all() { # FILE...
+lane_run() { # FILE...
 	local test
 
+	trap jobs_end INT TERM
 	for test; do run "$test"; done
 }
 
-tests_run() { # FILE...
-	local test behind=() others=()
+first_end() {
+	local pid
+
+	wait -n -p pid "${!running[@]}"
+	tell "${running[$pid]}"
+	unset "running[$pid]"
+}
+
+pairs_run() { # FILE...
+	local test
+	local -A running=()
 
 	for test; do
-		if is_one_of "$(name_of "$test")" "${beside[@]}"; then behind+=("$test"); else others+=("$test"); fi
+		[ ${#running[@]} -lt "$lanes" ] || first_end
+		lane_run "$test" &
+		running[$!]=$test
 	done
-	[ ${#others[@]} -gt 0 ] || { others=("${behind[@]}") && behind=(); }
-	(
-		trap jobs_end INT TERM
-		niced=(nice -n 19)
-		run_all "${behind[@]}"
-	) &
-	for test in "${others[@]}"; do
-		printf '%-36s ' "$(name_of "$test")"
-		run "$test"
-		tell "$test"
+	while [ ${#running[@]} -gt 0 ]; do first_end; done
+}
+
+tests_run() { # FILE...
+	local test name last=() pairs=() singles=() after=()
+
+	for test; do
+		name=$(name_of "$test")
+		if is_one_of "$name" "${behind[@]}"; then
+			last+=("$test")
+		elif is_one_of "$name" "${alone[@]}" coverage/\*; then
+			after+=("$test")
+		elif is_one_of "$name" "${paired[@]}"; then
+			pairs+=("$test")
+		else
+			singles+=("$test")
+		fi
 	done
+	(niced=(nice -n 19) && lane_run "${last[@]}") &
+	for test in "${singles[@]}"; do run "$test" && tell "$test"; done
+	pairs_run "${pairs[@]}"
+	for test in "${after[@]}"; do run "$test" && tell "$test"; done
 	wait
-	for test in "${behind[@]}"; do
-		printf '%-36s ' "$(name_of "$test")"
-		tell "$test"
-	done
+	for test in "${last[@]}"; do tell "$test"; done
 }
 
 # Each skip with its reason: behind the word in a shell's row, in the line before it in a program's.

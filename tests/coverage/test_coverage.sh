@@ -16,7 +16,7 @@ built() {
 	env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -s -j"$jobs" B="$build" coverage-build
 }
 
-# One after another, in the background; each by its own time limit. %m tells programs apart by the sizes of their counters
+# One after another, beside the other lists; each by its own time limit. %m tells programs apart by the sizes of their counters
 # alone, and two tests of one library have the same: so each test has files of its own.
 some() { # LOG COMMAND...
 	local log=$1 test
@@ -34,8 +34,9 @@ ran() {
 	unset V
 	mapfile -t units < <(find "$cov/tests/unit" -name 'test_*' -type f -perm -u+x)
 	some unit "${units[@]}" "$cov"/tests/prog/test_{attach,features,kernel,node_kernel,routes,share,tables}
-	some net tests/net/test_{cli,commands,change,faults,live}.sh
-	POINTS=${POINTS:-16} some crash tests/crash/test_crash.sh
+	some net tests/net/test_{cli,commands,change}.sh
+	some live tests/net/test_{faults,live}.sh
+	some crash tests/crash/test_crash.sh
 	wait
 	ls "$profiles"/*.profraw >"$tmp/list" && llvm-profdata merge -o "$tmp/all.profdata" "$profiles"/*.profraw
 }

@@ -5,7 +5,7 @@
 # connection may break or move, old or new. The weights have moved away from where the old ones are, so that one that
 # is not found again shows.
 #
-# POINTS says before how many of its system calls a takeover is killed (8), and how many fail (6), up and down; ALL=1 takes
+# POINTS says before how many of its system calls a takeover is killed (4), and how many fail (4), up and down; ALL=1 takes
 # each. Which ones differ from run to run: SEED chooses them as in a run before. DOORS names doors.
 # shellcheck disable=SC2046
 . "$(dirname "$0")/lib.sh"
@@ -327,8 +327,8 @@ for door in ${DOORS:-tc xdp}; do
 	row "$migrate an agent of another layout takes over, and back" both_ways TERM
 	row "$migrate the agents before were killed" both_ways KILL
 	row "migrate: weights and rollback are obeyed after it" afterwards
-	row "$migrate the start that takes over, up or down, is killed before its system calls" stopped kill 8
-	row "$migrate the start that takes over, up or down, has a system call fail" stopped fail 6
+	row "$migrate the start that takes over, up or down, is killed before its system calls" stopped kill 4
+	row "$migrate the start that takes over, up or down, has a system call fail" stopped fail 4
 	[ ! -s "$tmp/figures" ] || while read -r line; do note "$line"; done <"$tmp/figures"
 	world_end
 done
