@@ -240,7 +240,7 @@ coverage:
 	$(Q)BUILD=$(abspath $(B)) tests/run.sh coverage
 coverage-build:
 	$(Q)$(MAKE) --no-print-directory CC=$(CLANG) B=$(B)/cov CFLAGS="$(COVERAGE_FLAGS)" SAN= WARN=-w \
-		UNIT_LIB=$(B)/cov/libsluice.a all unit-tests prog-tests net-tools crash-tools
+		UNIT_LIB=$(B)/cov/libsluice.a all unit-tests prog-tests net-tools
 
 # The same tests on stock kernels: make check-vm, make check-vm KERNEL=6.1. vm-test/run.sh --help has the settings.
 $(B)/vm-test/verify: vm-test/verify.c
