@@ -195,12 +195,21 @@ the first cache takes 10 ns, the floor takes 23 (a run of 2026-12-01); where it 
 took 62 and the row 22, which was 0.36 of it (commit d310f75, 2026-11-24). The row is bound by its
 instructions: the tuple is parsed and hashed twice, the address looked for in the bitmap, checksums,
 statistics and the verdict written; of these the bitmap takes 1 to 2 ns and the statistics 2. Two
-fifths of 23 ns are three times what it takes to parse and send back. With the cache misses that
-flows have in practice the target is held (`packet/64k`).""",
+fifths of 23 ns are three times what it takes to parse and send back. Left out in turn where the row
+took 27: statistics, 1 to 2 ns; everything that is written into the packet, 4 to 5. Registers in the
+place of the parsed tuple's 64 bytes on the stack were not tried: BPF has five that outlive a call.""",
+    "packet/64k": """
+Both rows are misses of cache and TLB, which depend on what else runs on the machine's memory: 0.46
+on that of commit d310f75, and 0.41, 0.66, 0.70 and 0.70 in four runs of one build on the newer
+processor (2026-12-01), whose floor took 130 to 350 ns within one run. A packet of a known flow
+misses in three places where the floor misses in two or three: the flow's bucket, the endpoint, the
+line of statistics of its version; the floor's are a bucket's head, its element and, at times, the
+next element. Endpoint and statistics are few and stay in the second cache as long as nobody else
+needs it.""",
     "packet/pass": """
-As `packet/one`: the reference is one look-up that hits the first cache, 17 ns with parsing where
-this was missed, 31 where it was held. Both addresses are looked for in a bitmap, and the verdict is
-counted.""",
+As `packet/one`: the reference is one look-up that hits the first cache, 17 to 20 ns with parsing
+where this was missed, 31 where it was held. Left out in turn where the row took 13.2 ns: both
+addresses' look-ups in the bitmap, 5; reading the frame, 6; the verdict's counter is the last 2.""",
     "packet/new": """
 The floor inserts one entry into one map. A new flow is decided and written: its bucket is searched
 (a miss of cache and TLB that the floor has too), revision, service, split, slot, version and ring
