@@ -321,6 +321,29 @@ static void half_a_device_is_taken_back(void **state)
 	}
 }
 
+static void no_room_for_another_is_said(void **state)
+{
+	struct bench *bench = *state;
+	uint32_t others = 1 << 20, count = 0, ifindex, flags = 0;
+	int fd = bench->kernel->map[MAP_DEVICES].fd;
+	struct kernel_device device;
+
+	do
+		ifindex = others + count++;
+	while (!bpf_map_update_elem(fd, &ifindex, &flags, BPF_ANY));
+	assert_int_equal(kernel_attach(bench->kernel, if_nametoindex("d0"), KERNEL_DOOR_TC,
+				       bench->diags, &device),
+			 -E2BIG);
+	assert_true(bench_said(bench, "no room for another interface: there are 4096"));
+	is_bare(bench, "d0");
+	assert_int_equal(bpf_map_delete_elem(fd, &others), 0);
+	attach(bench, "d0", KERNEL_DOOR_TC);
+	while (--count) {
+		ifindex = others + count;
+		bpf_map_delete_elem(fd, &ifindex);
+	}
+}
+
 static void abi_set(struct bench *bench, uint32_t abi)
 {
 	control_of(bench->kernel)->abi = abi;
@@ -394,6 +417,7 @@ int main(void)
 		TEST(the_clsact_of_others_stays),
 		TEST(from_clsact_to_tcx),
 		TEST(half_a_device_is_taken_back),
+		TEST(no_room_for_another_is_said),
 		TEST(all_goes_whatever_the_abi),
 		TEST(the_doors_of_another_data_plane_stay),
 		TEST(the_xdp_of_others_stays),

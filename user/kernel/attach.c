@@ -249,6 +249,22 @@ static int device_write(struct kernel *kernel, uint32_t ifindex, uint32_t flags)
 	return err;
 }
 
+static int device_record(struct kernel *kernel, uint32_t ifindex, const char *name, uint32_t flags,
+			 struct diags *diags)
+{
+	int err = device_write(kernel, ifindex, flags);
+
+	if (err == -E2BIG)
+		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL,
+			 "no room for another interface: there are %u, which is all that the doors "
+			 "have room for; start sluiced with --device for fewer",
+			 kernel->map[MAP_DEVICES].entries);
+	else if (err)
+		diag_add(diags, DIAG_ERROR, name, 0, 0, NULL,
+			 "cannot be recorded in the kernel: %s", strerror(-err));
+	return err;
+}
+
 /*
  * Last, as its entry comes first: whoever is killed in between leaves an interface that the next
  * one finds, and no pins that nobody knows.
@@ -326,7 +342,7 @@ static int doors_attach(struct kernel *kernel, uint32_t ifindex, const char *nam
 		return err;
 	*flags |= SL_DEVICE_ATTACHED | target_flags(ifindex, *flags) |
 		  (device_has_bare_peer(ifindex) ? SL_DEVICE_PEER : 0);
-	return device_write(kernel, ifindex, *flags);
+	return device_record(kernel, ifindex, name, *flags, diags);
 }
 
 int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door,
@@ -340,7 +356,7 @@ int kernel_attach(struct kernel *kernel, uint32_t ifindex, enum kernel_door door
 		return -ENODEV;
 	bpf_map_lookup_elem(kernel->map[MAP_DEVICES].fd, &ifindex, &before);
 	flags = before & SL_DEVICE_OUR_QDISC;
-	err = before ? 0 : device_write(kernel, ifindex, 0);
+	err = before ? 0 : device_record(kernel, ifindex, name, 0, diags);
 	if (!err)
 		err = doors_attach(kernel, ifindex, name, door, diags, &flags);
 	/*
