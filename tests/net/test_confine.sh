@@ -210,6 +210,15 @@ unit_bounds() {
 		is "connections" 300 "$(field ok)" && shares 4.5 25 25 50 && nothing_refused && agent_end TERM
 }
 
+lacking_named() { # CAPABILITY, as setpriv spells it
+	needs setpriv || return 77
+	in_ns node setpriv --bounding-set "-sys_admin,-$1" "$bin/sluiced" --once --device 'n_*' --state "$tmp/lacking" \
+		--pins "$pins-lacking" >"$tmp/lacks" 2>&1 && echo "it came up" && return 1
+	cat "$tmp/lacks"
+	grep -q "this process lacks CAP_${1^^}, which" "$tmp/lacks" &&
+		is "errors" 1 "$(grep -c 'error: ' "$tmp/lacks")" && is "maps and programs left" "" "$(find "$pins-lacking" -type f)"
+}
+
 detaches() {
 	detach || return 1
 	[ ! -e "$pins" ] || { find "$pins" && return 1; }
@@ -251,6 +260,9 @@ for bin in "$build" "$build/san"; do
 	row "$as ends with 0 on SIGTERM" ends_well
 	row "$as, started again, adopts what is there" adopts
 	row "$as: --once" once_too
+	for capability in bpf perfmon net_admin; do
+		row "$as: a start without CAP_${capability^^} says so" lacking_named "$capability"
+	done
 	row "$as: --detach" detaches
 	row "$as comes up and serves with the systemd unit's capabilities alone" unit_bounds
 	row "$as closes its state folder to others, and takes no one else's" folder_closed
