@@ -121,7 +121,7 @@ static void files_try(void *memory, struct store *store, struct diags *diags)
 	err = store_activation(store, memory, &activation);
 	check(err == 0 || err == -EBADMSG || err == -ENOENT);
 	err = store_endpoints(store, memory, diags, &text);
-	check(err == -EBADMSG || err == -EPROTO || (err == 0 && text));
+	check(err == -EBADMSG || err == -EPROTO || err == -ENOENT || (err == 0 && text));
 	err = store_seed(store, NULL, diags, seed);
 	/* -ENOLCK: there is none, and who has no lock makes none. */
 	check(err == 0 || err == -EBADMSG || err == -ENOLCK);

@@ -56,6 +56,7 @@ struct fixture {
 };
 
 static const struct node_change change = { .author = "ann", .command = "apply" };
+static const struct node_change whole = { .author = "ann", .command = "apply", .is_whole = true };
 
 static void reopen(struct fixture *f, enum node_mode mode, bool lazy)
 {
@@ -609,8 +610,11 @@ static void lost_endpoints_are_not_none(void **state)
 		assert_int_equal(f->diags->warnings, 1);
 		assert_int_equal(apply_as(f, reviews_50, &change), -EBADMSG);
 		assert_non_null(strstr(last_text(f), "are lost"));
+		/* Nor one that brings some, and says nothing of the others. */
+		assert_int_equal(apply_as(f, SLICE("10.1.0.2"), &change), -EBADMSG);
 	}
-	apply(f, SLICE("10.1.0.1"), 1, false);
+	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &whole), 0);
+	assert_int_equal(f->node->active, 1);
 	assert_true(f->result.members_changed);
 	reopen(f, NODE_WRITE, false);
 	assert_int_equal(f->diags->warnings, 0);
@@ -627,7 +631,8 @@ static void endpoints_of_another_release_are_not_none(void **state)
 	seal(f, "endpoints.yaml", "# sluice endpoints\n# format 2\n", "kind: Later\n");
 	reopen(f, NODE_WRITE, false);
 	assert_int_equal(apply_as(f, reviews_50, &change), -EBADMSG);
-	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &change), -EPROTO);
+	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &change), -EBADMSG);
+	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &whole), -EPROTO);
 	assert_non_null(strstr(last_text(f), "is another release's and is not replaced"));
 	assert_int_equal(f->node->active, 1);
 
@@ -635,7 +640,7 @@ static void endpoints_of_another_release_are_not_none(void **state)
 	     "apiVersion: later.dev/v1\nkind: Later\nmetadata: {name: a}\n");
 	reopen(f, NODE_WRITE, false);
 	assert_int_equal(apply_as(f, reviews_50, &change), -EBADMSG);
-	apply(f, SLICE("10.1.0.1"), 1, false);
+	assert_int_equal(apply_as(f, SLICE("10.1.0.1"), &whole), 0);
 	assert_true(has_said(f, "cannot read it; set aside as damaged/endpoints.yaml."));
 }
 

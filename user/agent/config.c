@@ -65,7 +65,8 @@ static int config_commit(struct agent *agent, struct node *node, struct diags *d
 {
 	const struct node_change change = { .author = "sluiced",
 					    .reason = "configuration folder",
-					    .command = "config" };
+					    .command = "config",
+					    .is_whole = true };
 	struct input_text *texts = NULL;
 	struct input_result input = {};
 	struct node_result result = {};

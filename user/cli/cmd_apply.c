@@ -70,11 +70,11 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 	if (exit)
 		return exit;
 	errors = cli->diags->errors;
-	err = input_apply(scratch, texts, count,
-			  args_has(&cli->args, "replace") ? INPUT_REPLACE : INPUT_MERGE,
+	change.is_whole = args_has(&cli->args, "replace");
+	err = input_apply(scratch, texts, count, change.is_whole ? INPUT_REPLACE : INPUT_MERGE,
 			  node->model, node->inventory, cli->diags, &input);
 	/* A pipe whose first half failed must not empty the node. */
-	if (!err && !input.taken && args_has(&cli->args, "replace")) {
+	if (!err && !input.taken && change.is_whole) {
 		diag_add(cli->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the input holds no object, and --replace would remove every service");
 		err = -EINVAL;

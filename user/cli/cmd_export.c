@@ -59,6 +59,10 @@ static int export_run(struct cli *cli)
 		exit = model_of(cli, scratch, node, &model);
 	if (exit)
 		return exit;
+	if (args_has(&cli->args, "endpoints") && node->has_lost_endpoints)
+		return cli_fail(cli, CLI_FAILED,
+				"the endpoints of this node are lost: without --endpoints the "
+				"rules alone are exported");
 	err = model_export(scratch, model, &text);
 	if (!err && args_has(&cli->args, "endpoints")) {
 		err = inventory_export(scratch, node->inventory, &endpoints);

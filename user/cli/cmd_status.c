@@ -179,6 +179,13 @@ static void drift_collect(struct status *status)
 	json_object_set_new(status->tree, "drift", drift);
 	if (!node->active || !found || !unheard)
 		return;
+	if (node->has_lost_endpoints) {
+		warn(status, true,
+		     "the endpoints of this node are lost; the data plane goes on with those that "
+		     "it has, and changes are refused until the whole configuration is applied "
+		     "(sluice apply --replace -f ...) or endpoints.yaml is back");
+		return;
+	}
 	count = node_plan(node, status->scratch, unheard, &plan);
 	if (!count)
 		count = kernel_audit(node->kernel, plan, node->active, false, found);

@@ -160,6 +160,8 @@ uint32_t kernel_version_limit(const struct kernel *kernel);
 const struct sl_version *kernel_version(const struct kernel *kernel, uint32_t index);
 /* By key; -ENOENT. */
 int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *ret_index);
+/* Whether any version, of whichever revision, has a ready endpoint. */
+bool kernel_has_endpoints(const struct kernel *kernel);
 uint32_t kernel_endpoint_limit(const struct kernel *kernel);
 const struct sl_endpoint *kernel_endpoint(const struct kernel *kernel, uint32_t index);
 /*

@@ -189,3 +189,14 @@ int kernel_version_find(const struct kernel *kernel, const char *key, uint32_t *
 	}
 	return -ENOENT;
 }
+
+bool kernel_has_endpoints(const struct kernel *kernel)
+{
+	for (uint32_t i = 0; i < kernel_version_limit(kernel); i++) {
+		const struct sl_version *version = kernel_version(kernel, i);
+
+		if (version && version->used && version->ring >> 32)
+			return true;
+	}
+	return false;
+}

@@ -67,10 +67,13 @@ static int commit_prepare(struct commit *commit, const struct model *model,
 
 	if (err)
 		return err;
-	if (node->has_lost_endpoints && (!inventory || is_empty(inventory))) {
+	/* What is built upon nothing would leave all others with nothing. */
+	if (node->has_lost_endpoints &&
+	    (!commit->change->is_whole || !inventory || is_empty(inventory))) {
 		diag_add(commit->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the endpoints of this node are lost, so their versions would get none: "
-			 "apply the whole configuration with its endpoints first");
+			 "apply the whole configuration with its endpoints first (sluice apply "
+			 "--replace -f ...), or put endpoints.yaml back");
 		return -EBADMSG;
 	}
 	commit->model = model_copy(commit->scratch, model);
@@ -136,7 +139,10 @@ static int commit_save(struct commit *commit)
 		err = store_save(commit->node->store, &revision, commit->diags);
 	if (!err && commit->result.is_new)
 		commit->saved = revision;
-	if (!err && commit->result.members_changed) {
+	/* With the first revision also where it says nothing: see endpoints_miss. */
+	if (!err &&
+	    (commit->result.members_changed ||
+	     (commit->node->has_no_endpoints && commit->inventory && commit->saved.number))) {
 		err = store_set_endpoints(commit->node->store, commit->endpoints, commit->diags);
 		commit->has_set_endpoints = true;
 	}
@@ -306,6 +312,8 @@ static void commit_adopt(struct commit *commit)
 			node->model = NULL;
 		node->part.size = 0;
 	}
+	if (commit->has_set_endpoints)
+		node->has_no_endpoints = false;
 	if (commit->result.members_changed) {
 		node->endpoints = talloc_steal(node, commit->endpoints);
 		node->inventory = talloc_steal(node, commit->inventory);

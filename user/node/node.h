@@ -31,7 +31,9 @@ struct node {
 	} part;
 	bool is_lazy;            /* opened so: no body was read, the least is mapped */
 	bool is_beside;          /* opened so: what these maps obey is not yet what the node does */
-	bool has_lost_endpoints; /* the file is damaged: what `inventory` lacks may well be alive */
+	bool has_no_endpoints;   /* there is no file */
+	bool has_lost_endpoints; /* the file is damaged, or gone though it was there: what
+				    `inventory` lacks may well be alive */
 };
 
 enum node_mode {
@@ -79,6 +81,8 @@ struct node_change {
 	const char *reason;  /* NULL: "" */
 	const char *command; /* "apply", "weight", ...: in the history when there is no reason */
 	bool dry_run;        /* everything is checked and planned, nothing written */
+	/* The inventory is all that the node has: where its own is lost, it is asked for. */
+	bool is_whole;
 };
 
 struct node_result {

@@ -243,10 +243,22 @@ int endpoints_find(struct node *node, struct diags *diags)
 
 	/* Another release's are as good as lost to this one. */
 	node->has_lost_endpoints = err == -EBADMSG || err == -EPROTO;
-	if (err && !node->has_lost_endpoints)
+	node->has_no_endpoints = err == -ENOENT;
+	if (err && !node->has_lost_endpoints && !node->has_no_endpoints)
 		return err;
 	node->endpoints = err ? "" : text;
 	return 0;
+}
+
+/* The first revision brings the file along, so that who finds none may know that it went. */
+static void endpoints_miss(struct node *node, struct diags *diags)
+{
+	if (!node->has_no_endpoints || !node->active || !node->kernel ||
+	    !kernel_has_endpoints(node->kernel))
+		return;
+	node->has_lost_endpoints = true;
+	diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+		 "endpoints.yaml is gone from the state folder, and the data plane has endpoints");
 }
 
 static int inventory_parse(struct node *node, struct diags *diags)
@@ -278,8 +290,10 @@ int node_load_inventory(struct node *node, struct diags *diags)
 			 "the tables of the data plane cannot be mapped: %s", strerror(-err));
 	if (!err && !node->endpoints)
 		err = endpoints_find(node, diags);
-	if (!err && !node->inventory)
+	if (!err && !node->inventory) {
+		endpoints_miss(node, diags);
 		err = inventory_parse(node, diags);
+	}
 	return err;
 }
 

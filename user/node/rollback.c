@@ -13,7 +13,8 @@ static int lost_complain(struct diags *diags, uint32_t number)
 {
 	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 		 "revision %u must be built anew, but the endpoints of this node are lost: apply "
-		 "the whole configuration with its endpoints first",
+		 "the whole configuration with its endpoints first (sluice apply --replace -f "
+		 "...), or put endpoints.yaml back",
 		 number);
 	return -EBADMSG;
 }

@@ -153,8 +153,8 @@ void store_settle(struct store *store)
 	store->is_unsettled = false;
 }
 
-void store_set_aside(struct store *store, int dir, const char *folder, const char *name,
-		     const char *why, struct diags *diags)
+static void aside(struct store *store, int dir, const char *folder, const char *name,
+		  const char *why, bool stays, struct diags *diags)
 {
 	_cleanup_talloc_ char *path = talloc_asprintf(NULL, "%s/%s%s", store->path, folder, name);
 	_cleanup_talloc_ char *target =
@@ -165,12 +165,19 @@ void store_set_aside(struct store *store, int dir, const char *folder, const cha
 		return;
 	if (store->lock >= 0) {
 		mkdirat(store->dir, DAMAGED_DIR, 0700);
-		is_moved = !renameat(dir, name, store->dir, target);
+		is_moved = !(stays ? linkat(dir, name, store->dir, target, 0)
+				   : renameat(dir, name, store->dir, target));
 		fsync(dir);
 		fsync(store->dir);
 	}
 	diag_add(diags, DIAG_WARNING, path, 0, 0, NULL, "%s; %s%s", why,
 		 is_moved ? "set aside as " : "passed over", is_moved ? target : "");
+}
+
+void store_set_aside(struct store *store, int dir, const char *folder, const char *name,
+		     const char *why, struct diags *diags)
+{
+	aside(store, dir, folder, name, why, false, diags);
 }
 
 void store_leave(const struct store *store, const char *folder, const char *name,
@@ -325,9 +332,9 @@ int store_endpoints(struct store *store, void *parent, struct diags *diags, char
 	}
 	if (err && err != -ENOENT && err != -EPROTO)
 		store_complain(store, diags, ENDPOINTS_FILE, err, "cannot read");
-	if (err && err != -ENOENT)
+	if (err)
 		return err;
-	text = talloc_strdup(parent, err ? "" : seal.body);
+	text = talloc_strdup(parent, seal.body);
 	if (!text)
 		return -ENOMEM;
 	*ret_text = text;
@@ -355,11 +362,13 @@ int store_set_endpoints(struct store *store, const char *text, struct diags *dia
 
 	if (!err && store->has_foreign_endpoints)
 		return foreign_complain(store, diags);
-	if (!err && store->bad_endpoints)
-		store_set_aside(store, store->dir, "", ENDPOINTS_FILE, store->bad_endpoints, diags);
-	store->bad_endpoints = NULL;
 	if (!err)
 		err = seal_stage(store->dir, ENDPOINTS_FILE, ENDPOINTS_TITLE, text, digest);
+	/* A bad one stays in its place until the good one is: without any, there would be none. */
+	if (!err && store->bad_endpoints)
+		aside(store, store->dir, "", ENDPOINTS_FILE, store->bad_endpoints, true, diags);
+	if (!err)
+		store->bad_endpoints = NULL;
 	if (!err)
 		err = file_place(store->dir, ENDPOINTS_FILE);
 	if (!err && fsync(store->dir))

@@ -127,7 +127,7 @@ int store_save(struct store *store, struct store_revision *revision, struct diag
 int store_remove(struct store *store, uint32_t number);
 
 /*
- * The inventory's text; "" when there is none. -EBADMSG: damaged, named in diags as a warning. The
+ * The inventory's text. -ENOENT: there is none. -EBADMSG: damaged, named in diags as a warning. The
  * file stays until store_set_endpoints, so that nobody takes lost endpoints for none. -EPROTO:
  * another release's, named, and store_set_endpoints will refuse to replace it.
  */
