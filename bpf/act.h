@@ -35,7 +35,7 @@ static __always_inline __u32 sent_verdict(const struct pkt *pkt, const struct de
 		return SL_fragment_stack;
 	if (decision->action == ACT_TO_CLIENT)
 		return SL_reply_stack;
-	if (decision->origin == ORIGIN_OPEN)
+	if (decision->origin >= ORIGIN_OPEN)
 		return SL_open_stack;
 	return decision->origin == ORIGIN_ADOPT ? SL_adopt_stack : SL_forward_stack;
 }
@@ -129,6 +129,12 @@ static __always_inline int way_find(door_ctx *ctx, const struct pkt *pkt, struct
 	int is_dst = decision->action == ACT_TO_ENDPOINT, way;
 
 	if (!settings.redirect || pkt->vlan || door == SL_DOOR_OUT)
+		return WAY_UP;
+	/*
+	 * One fragment may fit where another does not. All go the same way, or the stack would wait
+	 * for those that went straight.
+	 */
+	if (is_dst && (pkt->kind == PKT_FRAGMENT || pkt->first_fragment))
 		return WAY_UP;
 	ret_exit->ifindex = door_ifindex(ctx);
 	if (decision->origin != ORIGIN_FLOW) {

@@ -106,7 +106,7 @@ __noinline int flow_note(const struct pkt *pkt, __u64 word)
  */
 __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 {
-	int is_reply = (word & SL_FLOW_REPLY) != 0, is_alive, has_other;
+	int is_reply = (word & SL_FLOW_REPLY) != 0, is_alive, has_other, is_pair;
 	struct hit hit = {}, other = {};
 	__u16 now = flow_clock();
 	__u64 tag;
@@ -119,13 +119,13 @@ __noinline int flow_touch(const struct pkt *pkt, __u64 word)
 		return 0;
 	tag = is_reply ? flow_tag_opener(pkt, word) : flow_tag_reply(pkt, way_endpoint(word));
 	has_other = flow_hit(tag, home, &other);
-	is_alive = is_alive_again(pkt, !is_reply                                    ? hit.word
-				       : has_other && way_is_same(other.word, word) ? other.word
-										    : 0);
+	is_pair = has_other && way_is_same(other.word, word);
+	is_alive = is_alive_again(pkt, !is_reply ? hit.word : is_pair ? other.word : 0);
 	way_mark(&hit, now, is_alive);
-	if (has_other)
-		way_mark(&other, now, is_alive && way_is_same(other.word, word));
-	if (has_other || is_reply)
+	if (is_pair)
+		way_mark(&other, now, is_alive);
+	/* Of another connection that lives, the endpoint's answers are its own. */
+	if (is_pair || is_reply || (has_other && !flow_is_over(other.word, now)))
 		return 0;
 	/* The packet that puts it back may be the one that closed the flow. */
 	word = word_revive(word | (hit.word & SL_FLOW_CLOSED), is_alive);
@@ -223,7 +223,7 @@ __noinline int flow_begin(const struct pkt *pkt, const struct decision *decision
 		is_again = flow_end(pkt, before, decision->word);
 	stats = stats_of(decision->version);
 	if (stats) {
-		stats->opened += decision->origin == ORIGIN_OPEN && !is_again;
+		stats->opened += decision->origin >= ORIGIN_OPEN && !is_again;
 		stats->packets_in++;
 		stats->bytes_in += pkt->ip_len;
 	}
@@ -248,12 +248,14 @@ __noinline int flow_write(const struct pkt *pkt, const struct decision *decision
 
 	if (!pkt || !decision)
 		return PUT_DONE;
+	home = flow_home(pkt, 0);
+	tag = flow_tag_of(pkt);
+	back = flow_tag_reply(pkt, way_endpoint(decision->word));
 	word = way_seen_set(decision->word, flow_clock()) |
 	       (decision->origin == ORIGIN_ADOPT ? SL_FLOW_ADOPTED : 0) |
 	       (pkt->protocol == IPPROTO_UDP ? SL_FLOW_UDP : 0);
-	home = flow_home(pkt, 0);
-	tag = flow_tag_of(pkt);
-	back = flow_tag_reply(pkt, way_endpoint(word));
+	if (decision->origin == ORIGIN_ONE_WAY)
+		back = SL_WAY_TAKEN;
 	reply = flow_put(back, home, word | SL_FLOW_REPLY, tag, may_evict);
 	if (reply == PUT_FULL || reply == PUT_CROWDED)
 		return reply;

@@ -19,9 +19,10 @@ enum action {
 };
 
 enum origin {
-	ORIGIN_FLOW,  /* the flow is in the table */
-	ORIGIN_OPEN,  /* new: a SYN, or the first datagram */
-	ORIGIN_ADOPT, /* unknown, in its middle */
+	ORIGIN_FLOW,    /* the flow is in the table */
+	ORIGIN_ADOPT,   /* unknown, in its middle */
+	ORIGIN_OPEN,    /* new: a SYN, or the first datagram */
+	ORIGIN_ONE_WAY, /* the same of a datagram whose endpoint answers another's */
 };
 
 struct decision {
@@ -56,7 +57,8 @@ static __always_inline __u32 revision_active(struct decision *decision)
 	number = *(volatile __u32 *)active;
 	place = number & (SL_PLACES - 1);
 	entry = bpf_map_lookup_elem(&sl_revisions, &place);
-	if (!entry || entry->number != number) {
+	/* 0 is the number of an empty place. */
+	if (!entry || !number || entry->number != number) {
 		decision->note = SL_note_active_unknown;
 		return *(volatile __u32 *)&control->fallback;
 	}
@@ -85,6 +87,10 @@ static __always_inline struct sl_service *service_find(const struct pkt *pkt, __
 		.protocol = pkt->protocol,
 	};
 
+	/* What IPv4 is kept as, IPv6 must not name. */
+	if (pkt->family == 6 && !(pkt->daddr[0] | pkt->daddr[1]) &&
+	    pkt->daddr[2] == bpf_htonl(0xffff))
+		return 0;
 	mapped(key.vip, pkt->daddr, pkt->family);
 	return bpf_map_lookup_elem(&sl_services, &key);
 }
@@ -195,18 +201,23 @@ static __noinline int spill(const struct sl_split *split, __u64 hash, __u32 *ret
 __noinline int endpoint_is_taken(const struct pkt *pkt, __u32 index, __u32 vip)
 {
 	struct hit hit = {};
+	__u16 now;
 
 	/* Not by flow_find_slow: a call less, for the stacks of all add up to what kernels allow.
 	 */
 	if (!pkt || !flow_hit(flow_tag_reply(pkt, index), flow_home(pkt, 0), &hit))
 		return 0;
-	return hit.word & SL_FLOW_REPLY && way_vip(hit.word) != vip &&
-	       !flow_is_over(hit.word, flow_clock());
+	now = flow_clock();
+	/* A SYN that nobody answers any more is no connection. */
+	if (!(hit.word & (SL_FLOW_ANSWERED | SL_FLOW_UDP)) &&
+	    way_age(hit.word, now) > settings.syn_idle_units)
+		return 0;
+	return hit.word & SL_FLOW_REPLY && way_vip(hit.word) != vip && !flow_is_over(hit.word, now);
 }
 
 /*
  * A ring's endpoint for the connection. When all that are tried are taken, a connection is refused;
- * datagrams, which many send one way from one port, go to the first.
+ * datagrams, which many send one way from one port, go to the first: see flow_write.
  */
 static __always_inline int pick_endpoint(const struct pkt *pkt, __u64 ring, __u64 hash, __u32 vip,
 					 struct decision *decision)
@@ -231,6 +242,7 @@ static __always_inline int pick_endpoint(const struct pkt *pkt, __u64 ring, __u6
 		if (pkt->protocol == IPPROTO_TCP)
 			return decide(decision, ACT_REFUSE, SL_refuse_empty);
 		index = first;
+		decision->origin = ORIGIN_ONE_WAY;
 	}
 	decision->word = way_word(index, vip, 0, 0);
 	return decide(decision, ACT_TO_ENDPOINT, 0);

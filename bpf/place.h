@@ -140,11 +140,11 @@ static __always_inline int spilled_set(__u32 home)
 /*
  * Gives the tag a way, its own if it has one; in the second bucket when the first holds live
  * connections alone and the second does not. Returns an enum put. Global, so that the verifier
- * judges it once.
+ * judges it once. SL_WAY_TAKEN is no flow's tag: nothing is put.
  */
 __noinline int flow_put(__u64 tag, __u32 home, __u64 word, __u64 companion, int may_evict)
 {
-	int put = PUT_AGAIN;
+	int put = tag == SL_WAY_TAKEN ? PUT_DONE : PUT_AGAIN;
 
 	for (int try = 0; try < FLOW_PUT_TRIES && put == PUT_AGAIN; try++) {
 		__u64 place = flow_place(home, tag, companion, way_seen(word)), second;

@@ -148,7 +148,8 @@ static inline enum model_way way_to(const struct reference *model, const struct 
 static inline enum model_way way_of_new(const struct reference *model, const struct wanted *wanted,
 					const struct model_endpoint *to)
 {
-	if (!model->redirects || way_to(model, wanted, wanted->seen.tuple.src) == BY_STACK)
+	if (!model->redirects || wanted->seen.first ||
+	    way_to(model, wanted, wanted->seen.tuple.src) == BY_STACK)
 		return BY_STACK;
 	return way_to(model, wanted, to->addr);
 }
@@ -162,6 +163,9 @@ static inline enum model_way way_of_flow(const struct reference *model, struct w
 	enum model_way way;
 
 	if (!flow->straight || wanted->door == SL_DOOR_OUT || wanted->seen.l3 != ETH_HLEN)
+		return BY_STACK;
+	/* Fragments stay together, with those that are too large. */
+	if (is_dst && (wanted->seen.kind == SEEN_LATER || wanted->seen.first))
 		return BY_STACK;
 	way = way_to(model, wanted, sent_to(wanted, is_dst, &flow->peer));
 	if (way == BY_STACK)
@@ -205,6 +209,19 @@ static inline void model_refuse(struct reference *model, struct wanted *wanted, 
 	wanted->count = count;
 }
 
+/* Does the endpoint talk to this client's port already, in the name of another service? */
+static inline bool is_busy(struct reference *model, const struct tuple *tuple,
+			   const struct model_endpoint *endpoint)
+{
+	struct tuple key = tuple_of_reply(tuple, endpoint);
+	const struct model_flow *flow = model_find(model, &key);
+
+	if (!flow || !flow->is_reply || model_is_over(model, flow) ||
+	    (tuple->protocol == IPPROTO_TCP && !flow->answered && flow->age > model->syn_idle))
+		return false;
+	return memcmp(flow->peer.addr, tuple->dst, 16) || flow->peer.port != tuple->dport;
+}
+
 /* A connection begins, or one that was under way before us is taken up. */
 static inline void model_begin(struct reference *model, struct wanted *wanted,
 			       const struct model_version *version,
@@ -235,21 +252,10 @@ static inline void model_begin(struct reference *model, struct wanted *wanted,
 	stats->packets_in++, stats->bytes_in += seen->ip_len;
 	if (seen->tuple.protocol == IPPROTO_TCP && seen->tcp_flags & 4)
 		return;
-	model_put_reply(model, &fresh);
+	/* Datagrams to an endpoint that answers another VIP's go one way. */
+	if (seen->tuple.protocol != IPPROTO_UDP || !is_busy(model, &seen->tuple, endpoint))
+		model_put_reply(model, &fresh);
 	model_put(model, &fresh);
-}
-
-/* Does the endpoint talk to this client's port already, in the name of another service? */
-static inline bool is_busy(struct reference *model, const struct tuple *tuple,
-			   const struct model_endpoint *endpoint)
-{
-	struct tuple key = tuple_of_reply(tuple, endpoint);
-	const struct model_flow *flow = model_find(model, &key);
-
-	if (!flow || !flow->is_reply || flow->closed ||
-	    (tuple->protocol == IPPROTO_UDP && flow->age > model->idle))
-		return false;
-	return memcmp(flow->peer.addr, tuple->dst, 16) || flow->peer.port != tuple->dport;
 }
 
 /* The first of eight places whose endpoint is not busy; of datagrams the first of all, else. */

@@ -65,6 +65,7 @@ struct reference {
 	bool active_unknown; /* the active word names no revision: the first is used */
 	unsigned active;     /* of two revisions */
 	unsigned idle;       /* a UDP flow that is older has ended */
+	unsigned syn_idle;   /* a TCP flow that is older, and was never answered, holds nothing */
 	__u64 seed[2];
 	struct model_version versions[MODEL_VERSIONS];
 	unsigned version_count;
@@ -192,6 +193,11 @@ static inline void model_revive(struct model_flow *opener, struct model_flow *re
 		reply->closed = false, reply->adopted = true;
 }
 
+static inline bool model_is_over(const struct reference *model, const struct model_flow *flow)
+{
+	return flow->closed || (flow->key.protocol == IPPROTO_UDP && flow->age > model->idle);
+}
+
 /* A packet makes both halves young; the reply half is put back when it was lost. */
 static inline void model_touch(struct reference *model, struct model_flow *flow,
 			       struct wanted *wanted)
@@ -209,9 +215,10 @@ static inline void model_touch(struct reference *model, struct model_flow *flow,
 		model_revive(is_pair ? other : NULL, flow, wanted->seen.tcp_flags);
 	else
 		model_revive(flow, is_pair ? other : NULL, wanted->seen.tcp_flags);
-	if (other)
+	if (is_pair)
 		other->age = 0;
-	if (other || flow->is_reply)
+	/* The half of another that lives stays its own. */
+	if (is_pair || flow->is_reply || (other && !model_is_over(model, other)))
 		return;
 	wanted->notes |= 1u << (SL_note_reply_restored - SL_VERDICT_COUNT);
 	model_put_reply(model, flow);

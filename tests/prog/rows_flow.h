@@ -194,6 +194,36 @@ static void port_used_twice(struct trial *trial)
 	}
 }
 
+/*
+ * Of datagrams from one port to two services that have one endpoint the first keep their answers,
+ * until they have ended; then the second's get theirs.
+ */
+static void answers_stay(struct trial *trial)
+{
+	struct wire first = udp(trial), second = first, answer, out;
+	struct sl_service service = {};
+	__u32 index = world_endpoint(trial->world, trial->family, EP_A, EP_PORT);
+
+	world_one(trial, EP_A);
+	service.otherwise = world_split_one(trial->world, world_version(trial->world, &index, 1));
+	world_service(trial->world, trial->family, IPPROTO_UDP, VIP_PORT + 1, service);
+	second.dport = VIP_PORT + 1;
+	answer = answer_to(trial, first, EP_A, 0);
+	opens(trial, first, EP_A);
+	stack_sends(trial, answer, SL_reply_stack, to_client(answer));
+	opens(trial, second, EP_A);
+	stack_sends(trial, answer, SL_reply_stack, to_client(answer));
+	flow_age(trial, second, 2);
+	client_sends(trial, second, SL_forward_stack, to_endpoint(second, EP_A));
+	stack_sends(trial, answer, SL_reply_stack, to_client(answer));
+	flow_age(trial, answer, trial->world->settings.udp_idle_units + 1);
+	flow_age(trial, second, 2);
+	trial->note = SL_note_reply_restored;
+	client_sends(trial, second, SL_forward_stack, to_endpoint(second, EP_A));
+	out = to_client(answer), out.sport = VIP_PORT + 1;
+	stack_sends(trial, answer, SL_reply_stack, out);
+}
+
 /* What follows the reset a while later: is the connection closed, and one that was adopted? */
 static void after_reset(struct trial *trial, __u8 first, __u8 second, bool is_closed)
 {
@@ -425,6 +455,8 @@ static const struct row rows_flow[] = {
 	{ "a port that is used for a second service gets another endpoint, and the first "
 	  "connection its replies",
 	  port_used_twice, DOORS_IN, V46 },
+	{ "datagrams from one port to a second service leave the first its answers", answers_stay,
+	  DOORS_IN, V46 },
 	{ "a connection that goes on after a reset is not closed", forged_reset_is_taken_back,
 	  DOORS_IN, V46 },
 	{ "one that both ends have closed stays so", fins_are_not_taken_back, DOORS_IN, V46 },

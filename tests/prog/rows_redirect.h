@@ -71,8 +71,10 @@ static void straight_fragments(struct trial *trial)
 	struct wire datagram = udp(trial), first = cut(datagram, 1, 7), later = cut(datagram, 2, 7),
 		    reply;
 
-	linked(trial, first);
-	client_sends(trial, later, SL_fragment_redirect, over_to_endpoint(later));
+	linked(trial, datagram);
+	/* One may be larger than another: all go by the stack, which puts them together. */
+	client_sends(trial, first, SL_forward_stack, to_endpoint(first, EP_A));
+	client_sends(trial, later, SL_fragment_stack, to_endpoint(later, EP_A));
 	reply = answer_to(trial, datagram, EP_A, 0);
 	first = cut(reply, 1, 8), later = cut(reply, 2, 8);
 	endpoint_sends(trial, first, SL_reply_redirect, over_to_client(first));

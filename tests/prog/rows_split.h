@@ -297,6 +297,23 @@ static void port_used_twice_refused(struct trial *trial)
 	opens(trial, other, EP_A);
 }
 
+/* Nor by one that nobody has answered for as long as clients try. */
+static void port_unanswered(struct trial *trial)
+{
+	static const enum who one[] = { EP_A };
+	struct wire syn = tcp(trial, SYN), other = syn,
+		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
+
+	may_answer(trial);
+	two_services(trial, one, 1);
+	other.dport = VIP_PORT + 1;
+	opens(trial, syn, EP_A);
+	flow_age(trial, reply, trial->world->settings.syn_idle_units);
+	client_sends(trial, other, SL_refuse_empty, reset_for(other));
+	flow_age(trial, reply, trial->world->settings.syn_idle_units + 1);
+	opens(trial, other, EP_A);
+}
+
 static void nobody_answers(struct trial *trial)
 {
 	struct wire rst = tcp(trial, RST), group = udp(trial), broken = udp(trial);
@@ -349,6 +366,12 @@ static void unknown_active(struct trial *trial)
 	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
 	client_sends(trial, ack, SL_forward_stack, to_endpoint(ack, EP_A));
 	world_active(trial->world, 1 + SL_HOT_MAX); /* the same place in the directory */
+	trial->note = SL_note_active_unknown;
+	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
+	world_active(trial->world, 0); /* what an empty place has */
+	trial->note = SL_note_active_unknown;
+	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
+	world_active(trial->world, 1234567);
 	trial->note = SL_note_active_unknown;
 	client_sends(trial, tcp(trial, SYN), SL_open_stack, to_endpoint(tcp(trial, SYN), EP_A));
 	ack.dport = 81;
@@ -411,6 +434,7 @@ static const struct row rows_split[] = {
 	{ "where there is no other endpoint the second connection is refused, until the first has "
 	  "ended",
 	  port_used_twice_refused, DOORS_IN, V46 },
+	{ "or nobody has answered it for two minutes", port_unanswered, DOORS_IN, V46 },
 	{ "two versions share by their slots", weights_share, DOORS_IN, V46 },
 	{ "weight 0 gets nothing", weight_zero, DOORS_IN, V46 },
 	{ "a version's endpoints share by its ring", endpoints_share, DOORS_IN, V46 },

@@ -106,6 +106,7 @@ static void round_begin(void)
 	memset(model, 0, sizeof(*model));
 	model->redirects = fuzz.round.number & 1;
 	model->idle = fuzz.world->settings.udp_idle_units;
+	model->syn_idle = fuzz.world->settings.syn_idle_units;
 	memcpy(model->seed, fuzz.world->control.seed, sizeof(model->seed));
 	links_carry(fuzz.round.number);
 	links_begin(&random);
@@ -216,8 +217,13 @@ static struct tuple client_make(struct random *random)
 
 static unsigned age_make(struct random *random)
 {
-	const unsigned ages[] = { 1, 1, fuzz.model.idle, fuzz.model.idle + 1,
-				  fuzz.model.idle + 500 };
+	const unsigned ages[] = { 1,
+				  1,
+				  fuzz.model.idle,
+				  fuzz.model.idle + 1,
+				  fuzz.model.idle + 500,
+				  fuzz.model.syn_idle,
+				  fuzz.model.syn_idle + 1 };
 
 	return ONE_OF(random, ages);
 }

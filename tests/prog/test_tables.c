@@ -261,6 +261,17 @@ static struct kernel_flow connection_open(struct bench *bench, uint32_t version,
 	return said.flow;
 }
 
+static void flows_flag(struct bench *bench, uint8_t flag)
+{
+	struct ways ways;
+
+	assert_int_equal(ways_map(bench->kernel, &ways), 0);
+	for (size_t i = 0; i < ways.count; i++)
+		if (ways.at[i].tag > SL_WAY_TAKEN)
+			ways.at[i].word |= flag;
+	ways_unmap(&ways);
+}
+
 /* Every flow was last seen two minutes earlier than it was. */
 static void flows_age(struct bench *bench)
 {
@@ -307,6 +318,21 @@ static void an_endpoint_keeps_its_index_while_a_flow_names_it(void **state)
 	assert_int_equal(endpoint_index(bench->kernel, &later), flow.endpoint);
 }
 
+/* What nobody answers is no connection for a day. */
+static void an_unanswered_connection_goes(void **state)
+{
+	struct bench *bench = *state;
+	struct kernel_connection c;
+
+	write_flip(bench, plan_with(bench->diags, 1, 1), 1);
+	connection_open(bench, 0, &c);
+	sweep(bench);
+	assert_int_equal(ways_used(bench->kernel), 2);
+	flows_age(bench);
+	sweep(bench);
+	assert_int_equal(ways_used(bench->kernel), 0);
+}
+
 /* The reply's entry of a live but silent connection is not over because it knows less. */
 static void a_silent_connection_stays(void **state)
 {
@@ -315,6 +341,7 @@ static void a_silent_connection_stays(void **state)
 
 	write_flip(bench, plan_with(bench->diags, 1, 1), 1);
 	connection_open(bench, 0, &c);
+	flows_flag(bench, SL_FLOW_ANSWERED);
 	flows_age(bench);
 	sweep(bench);
 	assert_int_equal(ways_used(bench->kernel), 2);
@@ -621,6 +648,7 @@ int main(void)
 		TEST(no_endpoint_left_refuses),
 		TEST(an_endpoint_keeps_its_index_while_a_flow_names_it),
 		TEST(a_silent_connection_stays),
+		TEST(an_unanswered_connection_goes),
 		TEST(a_version_keeps_its_index_while_a_flow_names_it),
 		TEST(churn_without_a_sweep_finds_room),
 		TEST(a_flip_to_the_same_leaves_the_marks),

@@ -80,6 +80,8 @@ void door_settings(const struct kernel_settings *settings, const struct sl_contr
 	ret_settings->flow_mask = buckets - 1;
 	ret_settings->known_mask = known_words * 64 - 1;
 	ret_settings->udp_idle_units = (idle_ns + unit - 1) / unit;
+	ret_settings->syn_idle_units =
+		SL_SYN_IDLE_NS / unit < WAY_AGE_MAX / 2 ? SL_SYN_IDLE_NS / unit : WAY_AGE_MAX / 2;
 	ret_settings->seen_shift = made->seen_shift;
 	ret_settings->second_ticks = 1000000000u / made->tick_ns;
 	ret_settings->redirect = settings->redirect;

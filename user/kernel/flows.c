@@ -197,7 +197,7 @@ int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, u
 struct sweep {
 	const struct kernel *kernel;
 	struct clock clock;
-	uint16_t tcp_idle, closed_keep; /* units */
+	uint16_t tcp_idle, syn_idle, closed_keep; /* units */
 	uint8_t *endpoint_named, *version_named, *vip_named;
 	uint32_t endpoints, versions, vips;
 };
@@ -208,7 +208,9 @@ static bool is_over(const struct sweep *sweep, uint64_t word)
 
 	if (word & SL_FLOW_UDP)
 		return silent > sweep->clock.udp_idle;
-	return silent > ((word & SL_FLOW_CLOSED) ? sweep->closed_keep : sweep->tcp_idle);
+	if (word & SL_FLOW_CLOSED)
+		return silent > sweep->closed_keep;
+	return silent > (word & SL_FLOW_ANSWERED ? sweep->tcp_idle : sweep->syn_idle);
 }
 
 /*
@@ -433,6 +435,9 @@ int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s)
 		return -ENOMEM;
 	clock_now(kernel, &sweep.clock);
 	sweep.tcp_idle = units_of(&sweep.clock, tcp_idle_s * 1000000000ull);
+	sweep.syn_idle = units_of(&sweep.clock, SL_SYN_IDLE_NS);
+	if (sweep.syn_idle > sweep.tcp_idle)
+		sweep.syn_idle = sweep.tcp_idle;
 	sweep.closed_keep = units_of(&sweep.clock, CLOSED_KEEP_NS);
 	sweep.endpoint_named = endpoint_named;
 	sweep.version_named = version_named;
