@@ -97,7 +97,7 @@ static void node_reopen(struct fixture *f)
 	assert_non_null(f->node->kernel);
 }
 
-static int text_apply(struct fixture *f, const char *text)
+static int text_apply(struct fixture *f, const char *text, const struct node_change *how)
 {
 	struct input_text input = { .name = "test.yaml", .data = text, .size = strlen(text) };
 	_cleanup_talloc_ void *scratch = talloc_new(NULL);
@@ -106,18 +106,24 @@ static int text_apply(struct fixture *f, const char *text)
 			      f->bench.diags, &read);
 
 	if (!err)
-		err = node_commit(f->node, read.model, read.inventory, &change, f->bench.diags,
-				  f->node, &f->result);
+		err = node_commit(f->node, read.model, read.inventory, how, f->bench.diags, f->node,
+				  &f->result);
 	if (err)
 		diags_print(f->bench.diags, stderr, false);
 	return err;
 }
 
-static uint32_t both_apply(struct fixture *f, unsigned v1, unsigned v3, int last)
+static int both_try(struct fixture *f, unsigned v1, unsigned v3, int last,
+		    const struct node_change *how)
 {
 	_cleanup_talloc_ char *text = text_both(NULL, v1, v3, last);
 
-	assert_int_equal(text_apply(f, text), 0);
+	return text_apply(f, text, how);
+}
+
+static uint32_t both_apply(struct fixture *f, unsigned v1, unsigned v3, int last)
+{
+	assert_int_equal(both_try(f, v1, v3, last, &change), 0);
 	return f->result.revision;
 }
 
@@ -307,6 +313,31 @@ static void pins_that_are_gone_come_back(void **state)
 	is_clean(f);
 }
 
+/* A file of endpoints that is no longer there is not one that names none: what serves goes on. */
+static void endpoints_that_are_gone_are_lost(void **state)
+{
+	const struct node_change whole = { .author = "ann", .command = "apply", .is_whole = true };
+	struct fixture *f = *state;
+	char path[96];
+
+	both_apply(f, 1, 0, 0);
+	snprintf(path, sizeof(path), "%s/endpoints.yaml", f->dir);
+	assert_int_equal(unlink(path), 0);
+	for (int i = 0; i < 2; i++) {
+		node_reopen(f);
+		assert_true(bench_said(&f->bench, "endpoints.yaml is gone"));
+		assert_int_equal(node_reconcile(f->node, true, f->bench.diags), 0);
+		assert_true(bench_said(&f->bench, "left as it is"));
+		all_go_to(f, 10);
+		assert_int_equal(both_try(f, 0, 1, 0, &change), -EBADMSG);
+		all_go_to(f, 10);
+	}
+	assert_int_equal(both_try(f, 1, 0, 0, &whole), 0);
+	node_reopen(f);
+	assert_int_equal(f->bench.diags->count, 0);
+	is_clean(f);
+}
+
 /* A commit that died after the disk and before the rings; the version that changed is not the
  * active revision's. */
 static void rings_of_older_revisions_are_reconciled(void **state)
@@ -337,7 +368,7 @@ static int committer_run(struct fixture *f, unsigned who)
 		_cleanup_talloc_ char *text =
 			text_weights(talloc_strdup(NULL, ""), who % 2, 1 + who, 1000 + i);
 
-		if (node_try(f) || text_apply(f, text) || !f->result.is_new)
+		if (node_try(f) || text_apply(f, text, &change) || !f->result.is_new)
 			return 1;
 	}
 	talloc_free(f->node);
@@ -412,7 +443,7 @@ static void committer_forever(struct fixture *f, unsigned seed)
 			_exit(1);
 		if (i % 7 == 6)
 			node_rollback(f->node, 0, &change, f->bench.diags, f->node, &f->result);
-		else if (text_apply(f, text))
+		else if (text_apply(f, text, &change))
 			_exit(1);
 	}
 }
@@ -506,6 +537,7 @@ int main(void)
 		TEST(a_flip_by_hand_is_followed),
 		TEST(junk_in_the_word_is_put_right),
 		TEST(pins_that_are_gone_come_back),
+		TEST(endpoints_that_are_gone_are_lost),
 		TEST(rings_of_older_revisions_are_reconciled),
 		TEST(four_committers_take_turns),
 		TEST(fifty_kills_leave_a_whole_node),

@@ -530,7 +530,8 @@ static void endpoints_of_another_release(void **state)
 static void endpoints_come_back(void **state)
 {
 	struct fixture *f = *state;
-	char *text;
+	char aside[256];
+	char *damaged, *text;
 
 	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), -ENOENT);
 	assert_int_equal(store_set_endpoints(f->store, "kind: Endpoint\n", f->diags), 0);
@@ -538,12 +539,19 @@ static void endpoints_come_back(void **state)
 	assert_string_equal(text, "kind: Endpoint\n");
 	assert_int_equal(f->diags->count, 0);
 
-	text = slurp(f, "endpoints.yaml");
-	text[strlen(text) - 2] ^= 1;
-	spill(f, "endpoints.yaml", text, strlen(text));
+	damaged = slurp(f, "endpoints.yaml");
+	damaged[strlen(damaged) - 2] ^= 1;
+	spill(f, "endpoints.yaml", damaged, strlen(damaged));
 	assert_int_equal(store_endpoints(f->store, f, f->diags, &text), -EBADMSG);
 	assert_int_equal(f->diags->warnings, 1);
 	assert_true(is_there(f, "endpoints.yaml"));
+	/* And when the good one cannot be written: without a file there would be no endpoints. */
+	snprintf(aside, sizeof(aside), "%s/endpoints.yaml.tmp", f->dir);
+	assert_int_equal(mkdir(aside, 0700), 0);
+	assert_true(store_set_endpoints(f->store, "new\n", f->diags) < 0);
+	assert_int_equal(rmdir(aside), 0);
+	assert_string_equal(slurp(f, "endpoints.yaml"), damaged);
+	assert_false(is_there(f, "damaged"));
 	/* The damaged one is kept for whoever wants to look at it. */
 	assert_int_equal(store_set_endpoints(f->store, "new\n", f->diags), 0);
 	assert_non_null(strstr(last_text(f), "set aside as damaged/endpoints.yaml."));
