@@ -97,6 +97,34 @@ agent_mistakes() {
 		agent_says 1 "cannot read the seed" --device x --once --seed-file /no-such
 }
 
+agent_beside() { # OPTION...: another's state and pins
+	in_ns node timeout --preserve-status "$((3 * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
+		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@"
+}
+beside_gone() { in_ns node "$bin/sluiced" --detach --state "$tmp/beside" --pins "$pins-beside" 2>"$tmp/end"; }
+
+# Whoever calls it in a script hears of a folder that was not taken.
+once_refused() {
+	local code
+
+	mkdir "$tmp/rules" && echo 'kind: [' >"$tmp/rules/a.yaml"
+	exits 1 "a.yaml" agent_beside --once --device lo --config "$tmp/rules" &&
+		exits 1 "no-such" agent_beside --once --device lo --config "$tmp/no-such" &&
+		config 1 1 1 >"$tmp/rules/a.yaml" && exits 0 "applied" agent_beside --once --device lo --config "$tmp/rules"
+	code=$?
+	beside_gone && return "$code"
+}
+
+# Said once, not by each check.
+none_matches() {
+	local code
+
+	exits 0 "ready, " agent_beside --device 'eth_*' --check-interval 1 && is "warnings" 1 "$(grep -c \
+		'warning: no interface has a name that --device gives' "$tmp/said")"
+	code=$?
+	beside_gone && return "$code"
+}
+
 detached() {
 	agent_end TERM
 	printed "would be removed" '.dry_run and (.pins | length > 5)' sluice detach --dry-run &&
@@ -111,6 +139,7 @@ without_kernel() {
 }
 
 world_up
+all_worlds="$all_worlds $W-beside"
 agent_start || die "the agent comes up"
 config 50 30 20 | apply >"$tmp/said" 2>&1 || die "the configuration is taken: $(cat "$tmp/said")"
 ask open --to "$vip4" --port 80 --count 100
@@ -145,6 +174,8 @@ row "completion: formats" completes "json" status -o js
 row "endpoint: added, drained, taken back" endpoint_life
 row "endpoint: what is refused" endpoint_mistakes
 row "sluiced: what is refused" agent_mistakes
+row "sluiced --once: a folder that is refused or missing" once_refused
+row "sluiced: no interface that --device names is said once" none_matches
 row "detach: what would go, and that it is gone" detached
 row "without a data plane what is on disk is shown" without_kernel
 rows_end

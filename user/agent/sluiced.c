@@ -210,9 +210,12 @@ static int agent_bring_up(struct agent *agent)
 		err = devices_sync(agent, true);
 	if (!err)
 		err = agent_confine(agent);
-	/* A configuration that is refused does not stop the agent: the last good revision holds. */
-	if (!err && agent->options->config_dir)
-		config_apply(agent);
+	if (!err && agent->options->config_dir) {
+		int config_err = config_apply(agent);
+
+		/* An agent goes on: the last good revision holds, and the next file may be good. */
+		err = agent->options->once ? config_err : 0;
+	}
 	return err;
 }
 
