@@ -470,6 +470,8 @@ int main(int argc, char **argv)
 		return err < 0 ? 2 : 0;
 	if (!options.state_dir)
 		options.state_dir = STORE_DIR_DEFAULT;
+	/* Whoever reads the log may end, and the agent must not end with it. */
+	signal(SIGPIPE, SIG_IGN);
 	/* Kernels before 5.11 count maps against it. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	/* From the first moment: there is nothing that it would ever execute. */
