@@ -84,6 +84,9 @@ endpoint_mistakes() {
 		exits 3 "" sluice endpoint drain reviews 10.9.9.9 &&
 		exits 3 "" sluice endpoint remove reviews 10.9.9.9 &&
 		exits 3 "endpoint drain" sluice endpoint remove reviews 10.77.11.2:8080 &&
+		exits 3 "its ports are 8080" sluice endpoint drain reviews 10.77.11.2:80 &&
+		exits 0 "not drained" sluice endpoint drain --undo reviews 10.77.11.2:80 &&
+		exits 3 "its ports are 8080" sluice endpoint remove reviews 10.77.11.2:80 &&
 		exits 3 "several ports" sluice endpoint add reviews 10.0.0.1:9 --label version=v1
 }
 

@@ -52,18 +52,13 @@ static int labels_parse(struct cli *cli, void *memory, struct label_list *labels
 	return CLI_DONE;
 }
 
-static uint16_t target_of(const struct service_port *port)
-{
-	return port->target_number ? port->target_number : port->number;
-}
-
 static int port_unclear(struct cli *cli, const struct request *request)
 {
 	_cleanup_talloc_ char *list = talloc_strdup(NULL, "");
 
 	for (size_t i = 0; list && i < request->service->port_count; i++)
 		list = talloc_asprintf_append(list, "%s%u", i ? ", " : "",
-					      target_of(&request->service->ports[i]));
+					      port_target(&request->service->ports[i]));
 	return cli_fail(
 		cli, CLI_REFUSED,
 		"%s has several ports, and none of them leads to port %u; leave the port out "
@@ -80,7 +75,7 @@ static int port_choose(struct cli *cli, const struct request *request, struct en
 	if (!request->port)
 		return CLI_DONE;
 	for (size_t i = 0; service->port_count > 1 && i < service->port_count; i++) {
-		if (target_of(&service->ports[i]) == request->port)
+		if (port_target(&service->ports[i]) == request->port)
 			found = &service->ports[i];
 	}
 	if (!found && service->port_count > 1)
@@ -143,6 +138,12 @@ static int add(struct cli *cli, struct request *request)
 
 static int unknown(struct cli *cli, const struct request *request)
 {
+	_cleanup_talloc_ char *ports =
+		membership_ports(NULL, request->inventory, request->service, &request->addr);
+
+	if (ports && *ports)
+		return cli_fail(cli, CLI_REFUSED, "%s has no endpoint %s; its ports are %s",
+				request->service->host, request->text, ports);
 	return cli_fail(cli, CLI_REFUSED,
 			"%s has no endpoint %s; `sluice get endpoints %s` lists what it has",
 			request->service->host, request->text, request->service->name);
@@ -152,8 +153,8 @@ static int remove_endpoint(struct cli *cli, struct request *request)
 {
 	const char *source;
 
-	if (!membership_remove(request->inventory, request->service->host, &request->addr,
-			       request->port, &source))
+	if (!membership_remove(request->inventory, request->service, &request->addr, request->port,
+			       &source))
 		return CLI_DONE;
 	if (!source)
 		return unknown(cli, request);
@@ -166,11 +167,10 @@ static int remove_endpoint(struct cli *cli, struct request *request)
 static int drain(struct cli *cli, struct request *request)
 {
 	bool is_undo = args_has(&cli->args, "undo");
-	const char *host = request->service->host;
-	int err =
-		is_undo ? membership_undrain(request->inventory, host, &request->addr,
-					     request->port)
-			: membership_drain(request->inventory, host, &request->addr, request->port);
+	int err = is_undo ? membership_undrain(request->inventory, request->service->host,
+					       &request->addr, request->port)
+			  : membership_drain(request->inventory, request->service, &request->addr,
+					     request->port);
 
 	if (err == -ENOENT)
 		return unknown(cli, request);
