@@ -132,7 +132,9 @@ detached() {
 	agent_end TERM
 	printed "would be removed" '.dry_run and (.pins | length > 5)' sluice detach --dry-run &&
 		exits 0 "pins removed" sluice detach && exits 0 "there was no data plane" sluice detach &&
-		printed "" '.pins == []' sluice detach && [ ! -e "$pins" ]
+		printed "" '.pins == []' sluice detach && [ ! -e "$pins" ] &&
+		exits 1 "cannot look below $tmp/said: Not a directory" in_ns node "$bin/sluice" --pins "$tmp/said" \
+			detach --dry-run
 }
 
 without_kernel() {
