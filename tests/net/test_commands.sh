@@ -100,6 +100,39 @@ agent_mistakes() {
 		agent_says 1 "cannot read the seed" --device x --once --seed-file /no-such
 }
 
+many() { # ADDRESSES
+	cat <<-END
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: many}
+		spec:
+		  hosts: [many.test]
+		  resolution: STATIC
+		  addresses: [$(seq -s, -f '"fd98::%g"' "$1")]
+		  ports: [{number: 80, name: tcp, protocol: TCP}]
+		  endpoints: [{address: 10.77.11.2}]
+	END
+}
+
+# A pipeline reads why on standard output, whatever it is that fails.
+failed_in_json() { # CODE WORD COMMAND...
+	local wanted=$1 word=$2 code=0
+
+	shift 2
+	"$@" -o json >"$tmp/json" 2>"$tmp/said" || code=$?
+	cat "$tmp/json" "$tmp/said"
+	is "exit code of $*" "$wanted" "$code" &&
+		jq -e --arg word "$word" '.applied == false and ([.diagnostics[].text] | any(contains($word)))' "$tmp/json"
+}
+
+apply_failures() {
+	many 1100 >"$tmp/many.yaml" && echo 'kind: [' >"$tmp/torn.yaml"
+	failed_in_json 3 "" sluice apply -f "$tmp/torn.yaml" &&
+		failed_in_json 1 "cannot" sluice apply -f "$tmp/no-such" &&
+		failed_in_json 1 "VIPs and ports in one revision, room for 1024" sluice apply -f "$tmp/many.yaml" &&
+		failed_in_json 1 "" sluice apply -f "$tmp/many.yaml" --state /dev/null
+}
+
 agent_beside() { # OPTION...: another's state and pins
 	in_ns node timeout --preserve-status "$((3 * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
 		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@"
@@ -176,6 +209,7 @@ row "completion: commands" completes "weight" weig
 row "completion: services" completes "reviews" rollback rev
 row "completion: versions, with their weights to come" completes "v1= v2= v3=" weight reviews v
 row "completion: formats" completes "json" status -o js
+row "apply: what fails is said in JSON" apply_failures
 row "endpoint: added, drained, taken back" endpoint_life
 row "endpoint: what is refused" endpoint_mistakes
 row "sluiced: what is refused" agent_mistakes
