@@ -133,6 +133,36 @@ apply_failures() {
 		failed_in_json 1 "" sluice apply -f "$tmp/many.yaml" --state /dev/null
 }
 
+crowded() { # ENDPOINTS
+	cat <<-END
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: crowded}
+		spec:
+		  hosts: [crowded.test]
+		  resolution: STATIC
+		  addresses: ["fd99::1"]
+		  ports: [{number: 80, name: tcp, protocol: TCP}]
+		  endpoints: [$(seq -s, -f '{address: "fd98::%g"}' "$1")]
+	END
+}
+
+# The same words and code with and without --dry-run.
+both_refuse() { # WORD FILE
+	exits 1 "$1" sluice apply -f "$2" --dry-run || return 1
+	cp "$tmp/said" "$tmp/dry"
+	exits 1 "$1" sluice apply -f "$2" && grep 'error: ' "$tmp/dry" >"$tmp/wanted" && grep -xFf "$tmp/wanted" "$tmp/said"
+}
+
+dry_run_has_no_room() {
+	many 1100 >"$tmp/many.yaml" && crowded 1100 >"$tmp/crowded.yaml"
+	both_refuse "VIPs and ports in one revision, room for 1024" "$tmp/many.yaml" || return 1
+	exits 1 "the map 'endpoints' is full" sluice apply -f "$tmp/crowded.yaml" --dry-run &&
+		exits 1 "the map 'endpoints' is full" sluice apply -f "$tmp/crowded.yaml" &&
+		crowded 1020 >"$tmp/crowded.yaml" &&
+		exits 0 "there may be no room" sluice apply --replace -f "$tmp/crowded.yaml" --dry-run
+}
+
 agent_beside() { # OPTION...: another's state and pins
 	in_ns node timeout --preserve-status "$((3 * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
 		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@"
@@ -210,6 +240,7 @@ row "completion: services" completes "reviews" rollback rev
 row "completion: versions, with their weights to come" completes "v1= v2= v3=" weight reviews v
 row "completion: formats" completes "json" status -o js
 row "apply: what fails is said in JSON" apply_failures
+row "apply --dry-run: what has no room is refused as without it" dry_run_has_no_room
 row "endpoint: added, drained, taken back" endpoint_life
 row "endpoint: what is refused" endpoint_mistakes
 row "sluiced: what is refused" agent_mistakes
