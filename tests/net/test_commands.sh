@@ -80,6 +80,8 @@ endpoint_mistakes() {
 		exits 2 "is no endpoint" sluice endpoint add reviews nowhere &&
 		exits 2 "given twice" sluice endpoint add reviews 10.0.0.1 --label a=b --label a=c &&
 		exits 2 "" sluice endpoint add reviews 10.0.0.1 --label ab &&
+		exits 2 "allowed are letters" sluice endpoint add reviews 10.0.0.1 --label 'a b=c' &&
+		exits 2 "allowed are letters" sluice endpoint add reviews 10.0.0.1 --label 'a=b c' &&
 		exits 2 "" sluice endpoint add reviews 10.0.0.1 --weight x &&
 		exits 3 "" sluice endpoint drain reviews 10.9.9.9 &&
 		exits 3 "" sluice endpoint remove reviews 10.9.9.9 &&

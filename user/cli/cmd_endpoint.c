@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "../base/cleanup.h"
+#include "../input/input.h"
 #include "address.h"
 #include "membership.h"
 #include "output.h"
@@ -24,25 +25,45 @@ static int label_compare(const void *a, const void *b)
 	return strcmp(((const struct label *)a)->key, ((const struct label *)b)->key);
 }
 
+/* What no file may say is refused here too: the label would be on disk, and in every export. */
+static int label_check(struct cli *cli, const char *text, const struct label *label)
+{
+	if (is_label_key(label->key) && is_label_value(label->value))
+		return CLI_DONE;
+	return cli_fail(
+		cli, CLI_USAGE,
+		"--label \"%.80s\"; allowed are letters, digits, '-', '_' and '.', at most 63, "
+		"the key after a DNS prefix and '/' if any",
+		text);
+}
+
 static int labels_parse(struct cli *cli, void *memory, struct label_list *labels)
 {
+	struct label *label;
 	size_t at = 0;
 	const char *text;
+	int exit = CLI_DONE;
 
 	labels->list = talloc_array(memory, struct label, (unsigned)cli->args.given_count + 1);
-	while (labels->list && (text = args_next(&cli->args, "label", &at))) {
+	while (labels->list && !exit && (text = args_next(&cli->args, "label", &at))) {
 		const char *equals = strchr(text, '=');
 
 		if (!equals || equals == text)
 			return cli_fail(cli, CLI_USAGE, "--label \"%s\"; allowed is KEY=VALUE",
 					text);
-		labels->list[labels->count++] = (struct label){
+		label = &labels->list[labels->count++];
+		*label = (struct label){
 			talloc_strndup(memory, text, (size_t)(equals - text)),
 			talloc_strdup(memory, equals + 1),
 		};
+		if (!label->key || !label->value)
+			return cli_fail(cli, CLI_FAILED, "out of memory");
+		exit = label_check(cli, text, label);
 	}
 	if (!labels->list)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
+	if (exit)
+		return exit;
 	qsort(labels->list, labels->count, sizeof(*labels->list), label_compare);
 	for (size_t i = 1; i < labels->count; i++) {
 		if (!strcmp(labels->list[i - 1].key, labels->list[i].key))
