@@ -92,6 +92,19 @@ endpoint_mistakes() {
 		exits 3 "several ports" sluice endpoint add reviews 10.0.0.1:9 --label version=v1
 }
 
+# The variable alone says nothing: it is inherited by who writes elsewhere.
+journal_known() {
+	local stream
+
+	JOURNAL_STREAM=1:1 agent_says 1 "Z error: .*cannot read the seed" --device x --once --seed-file /no-such || return 1
+	: >"$tmp/journal"
+	stream=$(stat -c %d:%i "$tmp/journal")
+	JOURNAL_STREAM=$stream in_ns node "$bin/sluiced" --state "$tmp/none" --pins "$pins.none" \
+		--device x --once --seed-file /no-such 2>"$tmp/journal"
+	cat "$tmp/journal"
+	grep -q '^<3>.*cannot read the seed' "$tmp/journal"
+}
+
 agent_mistakes() {
 	agent_says 2 "no --device" && agent_says 2 "wants one of: auto xdp tc" --device x --door up &&
 		agent_says 2 "power of two" --device x --slots 1000 && agent_says 2 "" --device x --flows 1x &&
@@ -248,6 +261,7 @@ row "endpoint: what is refused" endpoint_mistakes
 row "sluiced: what is refused" agent_mistakes
 row "sluiced --once: a folder that is refused or missing" once_refused
 row "sluiced: no interface that --device names is said once" none_matches
+row "sluiced: lines for the journal, where it is the journal that reads them" journal_known
 row "detach: what would go, and that it is gone" detached
 row "without a data plane what is on disk is shown" without_kernel
 rows_end

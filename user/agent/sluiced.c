@@ -464,8 +464,10 @@ int main(int argc, char **argv)
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
 	struct options options;
 	struct agent agent = { .options = &options };
-	int err = options_parse(argc, argv, &options);
+	int err;
 
+	log_open();
+	err = options_parse(argc, argv, &options);
 	if (err)
 		return err < 0 ? 2 : 0;
 	if (!options.state_dir)
