@@ -396,6 +396,16 @@ static void numbers_and_words_keep_their_type_in_yaml(void **state)
 			    "---\ni: 5\nf: 0.1\nb: true\n\"n\": null\nl: []\nm: {}\n");
 }
 
+static void a_number_with_an_exponent_is_one_in_yaml_1_1_too(void **state)
+{
+	_cleanup_talloc_ struct cli *cli = cli_new();
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:f,s:f,s:f,s:f}", "a", 1e-5, "b", -1.5e-7, "c", 1e20, "d", 2.5e30);
+
+	assert_string_equal(printed(cli, cli, tree, NULL),
+			    "---\na: 1.0e-5\nb: -1.5e-7\nc: 1.0e+20\nd: 2.5e+30\n");
+}
+
 static void text_that_is_no_utf8_is_not_lost(void **state)
 {
 	_cleanup_json_ json_t *text = json_text("a\xff"
@@ -649,6 +659,7 @@ int main(void)
 		cmocka_unit_test(a_terminal_gets_bars_and_colours),
 		cmocka_unit_test(yaml_gives_back_the_same_tree),
 		cmocka_unit_test(numbers_and_words_keep_their_type_in_yaml),
+		cmocka_unit_test(a_number_with_an_exponent_is_one_in_yaml_1_1_too),
 		cmocka_unit_test(text_that_is_no_utf8_is_not_lost),
 		cmocka_unit_test(help_names_every_option_and_shows_an_example),
 		cmocka_unit_test(an_address_may_have_a_port),
