@@ -80,11 +80,29 @@ endpoint_mistakes() {
 		exits 2 "is no endpoint" sluice endpoint add reviews nowhere &&
 		exits 2 "given twice" sluice endpoint add reviews 10.0.0.1 --label a=b --label a=c &&
 		exits 2 "" sluice endpoint add reviews 10.0.0.1 --label ab &&
+		exits 2 "allowed are letters" sluice endpoint add reviews 10.0.0.1 --label 'a b=c' &&
+		exits 2 "allowed are letters" sluice endpoint add reviews 10.0.0.1 --label 'a=b c' &&
 		exits 2 "" sluice endpoint add reviews 10.0.0.1 --weight x &&
 		exits 3 "" sluice endpoint drain reviews 10.9.9.9 &&
 		exits 3 "" sluice endpoint remove reviews 10.9.9.9 &&
 		exits 3 "endpoint drain" sluice endpoint remove reviews 10.77.11.2:8080 &&
+		exits 3 "its ports are 8080" sluice endpoint drain reviews 10.77.11.2:80 &&
+		exits 0 "not drained" sluice endpoint drain --undo reviews 10.77.11.2:80 &&
+		exits 3 "its ports are 8080" sluice endpoint remove reviews 10.77.11.2:80 &&
 		exits 3 "several ports" sluice endpoint add reviews 10.0.0.1:9 --label version=v1
+}
+
+# The variable alone says nothing: it is inherited by who writes elsewhere.
+journal_known() {
+	local stream
+
+	JOURNAL_STREAM=1:1 agent_says 1 "Z error: .*cannot read the seed" --device x --once --seed-file /no-such || return 1
+	: >"$tmp/journal"
+	stream=$(stat -c %d:%i "$tmp/journal")
+	JOURNAL_STREAM=$stream in_ns node "$bin/sluiced" --state "$tmp/none" --pins "$pins.none" \
+		--device x --once --seed-file /no-such 2>"$tmp/journal"
+	cat "$tmp/journal"
+	grep -q '^<3>.*cannot read the seed' "$tmp/journal"
 }
 
 agent_mistakes() {
@@ -97,11 +115,104 @@ agent_mistakes() {
 		agent_says 1 "cannot read the seed" --device x --once --seed-file /no-such
 }
 
+many() { # ADDRESSES
+	cat <<-END
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: many}
+		spec:
+		  hosts: [many.test]
+		  resolution: STATIC
+		  addresses: [$(seq -s, -f '"fd98::%g"' "$1")]
+		  ports: [{number: 80, name: tcp, protocol: TCP}]
+		  endpoints: [{address: 10.77.11.2}]
+	END
+}
+
+# A pipeline reads why on standard output, whatever it is that fails.
+failed_in_json() { # CODE WORD COMMAND...
+	local wanted=$1 word=$2 code=0
+
+	shift 2
+	"$@" -o json >"$tmp/json" 2>"$tmp/said" || code=$?
+	cat "$tmp/json" "$tmp/said"
+	is "exit code of $*" "$wanted" "$code" &&
+		jq -e --arg word "$word" '.applied == false and ([.diagnostics[].text] | any(contains($word)))' "$tmp/json"
+}
+
+apply_failures() {
+	many 1100 >"$tmp/many.yaml" && echo 'kind: [' >"$tmp/torn.yaml"
+	failed_in_json 3 "" sluice apply -f "$tmp/torn.yaml" &&
+		failed_in_json 1 "cannot" sluice apply -f "$tmp/no-such" &&
+		failed_in_json 1 "VIPs and ports in one revision, room for 1024" sluice apply -f "$tmp/many.yaml" &&
+		failed_in_json 1 "" sluice apply -f "$tmp/many.yaml" --state /dev/null
+}
+
+crowded() { # ENDPOINTS
+	cat <<-END
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: crowded}
+		spec:
+		  hosts: [crowded.test]
+		  resolution: STATIC
+		  addresses: ["fd99::1"]
+		  ports: [{number: 80, name: tcp, protocol: TCP}]
+		  endpoints: [$(seq -s, -f '{address: "fd98::%g"}' "$1")]
+	END
+}
+
+# The same words and code with and without --dry-run.
+both_refuse() { # WORD FILE
+	exits 1 "$1" sluice apply -f "$2" --dry-run || return 1
+	cp "$tmp/said" "$tmp/dry"
+	exits 1 "$1" sluice apply -f "$2" && grep 'error: ' "$tmp/dry" >"$tmp/wanted" && grep -xFf "$tmp/wanted" "$tmp/said"
+}
+
+dry_run_has_no_room() {
+	many 1100 >"$tmp/many.yaml" && crowded 1100 >"$tmp/crowded.yaml"
+	both_refuse "VIPs and ports in one revision, room for 1024" "$tmp/many.yaml" || return 1
+	exits 1 "the map 'endpoints' is full" sluice apply -f "$tmp/crowded.yaml" --dry-run &&
+		exits 1 "the map 'endpoints' is full" sluice apply -f "$tmp/crowded.yaml" &&
+		crowded 1020 >"$tmp/crowded.yaml" &&
+		exits 0 "there may be no room" sluice apply --replace -f "$tmp/crowded.yaml" --dry-run
+}
+
+agent_beside() { # OPTION...: another's state and pins
+	in_ns node timeout --preserve-status "$((3 * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
+		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@"
+}
+beside_gone() { in_ns node "$bin/sluiced" --detach --state "$tmp/beside" --pins "$pins-beside" 2>"$tmp/end"; }
+
+# Whoever calls it in a script hears of a folder that was not taken.
+once_refused() {
+	local code
+
+	mkdir "$tmp/rules" && echo 'kind: [' >"$tmp/rules/a.yaml"
+	exits 1 "a.yaml" agent_beside --once --device lo --config "$tmp/rules" &&
+		exits 1 "no-such" agent_beside --once --device lo --config "$tmp/no-such" &&
+		config 1 1 1 >"$tmp/rules/a.yaml" && exits 0 "applied" agent_beside --once --device lo --config "$tmp/rules"
+	code=$?
+	beside_gone && return "$code"
+}
+
+# Said once, not by each check.
+none_matches() {
+	local code
+
+	exits 0 "ready, " agent_beside --device 'eth_*' --check-interval 1 && is "warnings" 1 "$(grep -c \
+		'warning: no interface has a name that --device gives' "$tmp/said")"
+	code=$?
+	beside_gone && return "$code"
+}
+
 detached() {
 	agent_end TERM
 	printed "would be removed" '.dry_run and (.pins | length > 5)' sluice detach --dry-run &&
 		exits 0 "pins removed" sluice detach && exits 0 "there was no data plane" sluice detach &&
-		printed "" '.pins == []' sluice detach && [ ! -e "$pins" ]
+		printed "" '.pins == []' sluice detach && [ ! -e "$pins" ] &&
+		exits 1 "cannot look below $tmp/said: Not a directory" in_ns node "$bin/sluice" --pins "$tmp/said" \
+			detach --dry-run
 }
 
 without_kernel() {
@@ -111,6 +222,7 @@ without_kernel() {
 }
 
 world_up
+all_worlds="$all_worlds $W-beside"
 agent_start || die "the agent comes up"
 config 50 30 20 | apply >"$tmp/said" 2>&1 || die "the configuration is taken: $(cat "$tmp/said")"
 ask open --to "$vip4" --port 80 --count 100
@@ -142,9 +254,14 @@ row "completion: commands" completes "weight" weig
 row "completion: services" completes "reviews" rollback rev
 row "completion: versions, with their weights to come" completes "v1= v2= v3=" weight reviews v
 row "completion: formats" completes "json" status -o js
+row "apply: what fails is said in JSON" apply_failures
+row "apply --dry-run: what has no room is refused as without it" dry_run_has_no_room
 row "endpoint: added, drained, taken back" endpoint_life
 row "endpoint: what is refused" endpoint_mistakes
 row "sluiced: what is refused" agent_mistakes
+row "sluiced --once: a folder that is refused or missing" once_refused
+row "sluiced: no interface that --device names is said once" none_matches
+row "sluiced: lines for the journal, where it is the journal that reads them" journal_known
 row "detach: what would go, and that it is gone" detached
 row "without a data plane what is on disk is shown" without_kernel
 rows_end

@@ -284,6 +284,24 @@ endpoints_whole() {
 		grep -q '10\.77\.11\.2' "$tmp/json"
 }
 
+# --- nobody reads the log ---
+
+log_unread() {
+	agent_end TERM
+	rm -f "$tmp/log" && mkfifo "$tmp/log"
+	cat "$tmp/log" >"$tmp/unread" &
+	local reader=$!
+	start node "$bin/sluiced" --device 'n_*' --state "$state" --pins "$pins" --config "$rules" --log-level debug \
+		2>"$tmp/log"
+	agent=$!
+	wait_for "its first lines" grep -q 'ready, ' "$tmp/unread" || return 1
+	kill "$reader"
+	wait "$reader" 2>>"$tmp/end"
+	kill -HUP "$agent"
+	config 30 30 40 >"$rules/a.yaml"
+	wait_for "the folder's rules" split_is 30 40 && kill -0 "$agent" && agent_end TERM && agent_start
+}
+
 # --- one interface takes no XDP ---
 
 other_xdp() { # on n_c1, and no dispatcher of libxdp's
@@ -331,6 +349,7 @@ row "an output that fails makes one revision, and undoes no other's" output_fail
 row "weight takes a Service whose address is another's by now no more than apply does" address_taken
 row "a digest that cannot be written undoes no weight that was set by hand" digest_unwritten
 row "endpoints that are lost come back from the folder, and no weight is undone" endpoints_damaged
+row "an agent whose log nobody reads any more goes on" log_unread
 row "detach leaves what others have pinned, and nothing of ours" others_pins_stay
 row "a folder of pins that is another user's is refused, with its name" folder_refused chown 65534
 row "a folder of pins that others may write is refused, with its name" folder_refused chmod 0777

@@ -396,6 +396,16 @@ static void numbers_and_words_keep_their_type_in_yaml(void **state)
 			    "---\ni: 5\nf: 0.1\nb: true\n\"n\": null\nl: []\nm: {}\n");
 }
 
+static void a_number_with_an_exponent_is_one_in_yaml_1_1_too(void **state)
+{
+	_cleanup_talloc_ struct cli *cli = cli_new();
+	_cleanup_json_ json_t *tree =
+		json_pack("{s:f,s:f,s:f,s:f}", "a", 1e-5, "b", -1.5e-7, "c", 1e20, "d", 2.5e30);
+
+	assert_string_equal(printed(cli, cli, tree, NULL),
+			    "---\na: 1.0e-5\nb: -1.5e-7\nc: 1.0e+20\nd: 2.5e+30\n");
+}
+
 static void text_that_is_no_utf8_is_not_lost(void **state)
 {
 	_cleanup_json_ json_t *text = json_text("a\xff"
@@ -528,6 +538,9 @@ static void endpoints_by_hand_stay_sorted_and_leave_no_drain_behind(void **state
 	_cleanup_talloc_ struct inventory *inventory = talloc_zero(NULL, struct inventory);
 	struct endpoint endpoint = { .workload = "", .weight = 1 };
 	const char *source = "?";
+	struct service_port port = { .number = 80 };
+	const struct service a = { .host = "a", .ports = &port, .port_count = 1 };
+	const struct service c = { .host = "c", .ports = &port, .port_count = 1 };
 
 	assert_int_equal(addr_parse("10.0.0.1", &endpoint.addr), 0);
 	assert_int_equal(membership_add(inventory, "b", &endpoint), 0);
@@ -539,18 +552,18 @@ static void endpoints_by_hand_stay_sorted_and_leave_no_drain_behind(void **state
 	assert_int_equal(inventory->groups[0].endpoint_count, 1);
 	assert_int_equal(inventory->groups[0].endpoints[0].weight, 5);
 
-	assert_int_equal(membership_drain(inventory, "a", &endpoint.addr, 80), 0);
-	assert_int_equal(membership_drain(inventory, "a", &endpoint.addr, 80), -EALREADY);
-	assert_int_equal(membership_drain(inventory, "c", &endpoint.addr, 80), -ENOENT);
-	assert_int_equal(membership_drain(inventory, "a", &endpoint.addr, 0), 0);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 80), 0);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 80), -EALREADY);
+	assert_int_equal(membership_drain(inventory, &c, &endpoint.addr, 80), -ENOENT);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 0), 0);
 	assert_int_equal(inventory->drains[0].port, 0);
 	assert_int_equal(membership_undrain(inventory, "a", &endpoint.addr, 0), 0);
 	assert_int_equal(membership_undrain(inventory, "a", &endpoint.addr, 0), -EALREADY);
 
-	assert_int_equal(membership_remove(inventory, "a", &endpoint.addr, 0, &source), 0);
+	assert_int_equal(membership_remove(inventory, &a, &endpoint.addr, 0, &source), 0);
 	assert_int_equal(inventory->group_count, 1);
 	assert_int_equal(inventory->drain_count, 0);
-	assert_int_equal(membership_remove(inventory, "a", &endpoint.addr, 0, &source), -ENOENT);
+	assert_int_equal(membership_remove(inventory, &a, &endpoint.addr, 0, &source), -ENOENT);
 	assert_null(source);
 }
 
@@ -559,13 +572,42 @@ static void a_removal_names_the_file_that_would_bring_it_back(void **state)
 	_cleanup_talloc_ struct inventory *inventory = talloc_zero(NULL, struct inventory);
 	struct endpoint endpoint = { .workload = "" };
 	struct endpoint_group group = { "EndpointSlice/x", "a", &endpoint, 1 };
+	const struct service a = { .host = "a" };
 	const char *source = NULL;
 
 	assert_int_equal(addr_parse("fd00::1", &endpoint.addr), 0);
 	inventory->groups = &group;
 	inventory->group_count = 1;
-	assert_int_equal(membership_remove(inventory, "a", &endpoint.addr, 0, &source), -ENOENT);
+	assert_int_equal(membership_remove(inventory, &a, &endpoint.addr, 0, &source), -ENOENT);
 	assert_string_equal(source, "EndpointSlice/x");
+}
+
+static void an_endpoint_without_ports_has_those_of_its_service(void **state)
+{
+	_cleanup_talloc_ struct inventory *inventory = talloc_zero(NULL, struct inventory);
+	struct endpoint endpoint = { .workload = "", .weight = 1 };
+	struct endpoint_port own = { .name = "", .number = 7000 };
+	struct service_port ports[] = { { .number = 80, .target_number = 8080 }, { .number = 53 } };
+	const struct service a = { .host = "a", .ports = ports, .port_count = 2 };
+	const char *source = "?";
+
+	assert_int_equal(addr_parse("10.0.0.1", &endpoint.addr), 0);
+	assert_string_equal(membership_ports(inventory, inventory, &a, &endpoint.addr), "");
+	assert_int_equal(membership_add(inventory, "a", &endpoint), 0);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 80), -ENOENT);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 8080), 0);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 53), 0);
+	assert_string_equal(membership_ports(inventory, inventory, &a, &endpoint.addr), "53, 8080");
+	assert_int_equal(membership_remove(inventory, &a, &endpoint.addr, 80, &source), -ENOENT);
+	assert_null(source);
+
+	endpoint.ports = &own;
+	endpoint.port_count = 1;
+	assert_int_equal(membership_add(inventory, "a", &endpoint), 0);
+	assert_string_equal(membership_ports(inventory, inventory, &a, &endpoint.addr),
+			    "53, 7000, 8080");
+	assert_int_equal(membership_remove(inventory, &a, &endpoint.addr, 7000, &source), 0);
+	assert_int_equal(membership_drain(inventory, &a, &endpoint.addr, 7000), -ENOENT);
 }
 
 static void a_version_key_comes_apart(void **state)
@@ -617,6 +659,7 @@ int main(void)
 		cmocka_unit_test(a_terminal_gets_bars_and_colours),
 		cmocka_unit_test(yaml_gives_back_the_same_tree),
 		cmocka_unit_test(numbers_and_words_keep_their_type_in_yaml),
+		cmocka_unit_test(a_number_with_an_exponent_is_one_in_yaml_1_1_too),
 		cmocka_unit_test(text_that_is_no_utf8_is_not_lost),
 		cmocka_unit_test(help_names_every_option_and_shows_an_example),
 		cmocka_unit_test(an_address_may_have_a_port),
@@ -624,6 +667,7 @@ int main(void)
 		cmocka_unit_test(a_share_has_wilsons_interval),
 		cmocka_unit_test(a_quantile_lies_in_its_bucket),
 		cmocka_unit_test(endpoints_by_hand_stay_sorted_and_leave_no_drain_behind),
+		cmocka_unit_test(an_endpoint_without_ports_has_those_of_its_service),
 		cmocka_unit_test(a_removal_names_the_file_that_would_bring_it_back),
 		cmocka_unit_test(a_version_key_comes_apart),
 		cmocka_unit_test(a_warning_belongs_to_the_services_that_a_change_names),

@@ -562,7 +562,7 @@ static const struct {
 	{ "a version without endpoints and without a share is no warning", empty_without_share,
 	  PLAN(V1 HOST "|v2|80/tcp:\n", " any (http[0]) v1*90 v2*0\n"), RATINGS_EMPTY },
 	{ "weights of 0 alone are an error, also without an address", all_zero, "",
-	  "error: reviews.default: every weight of rule 1 is 0; at least one must be above "
+	  "error: reviews.default: every weight of rule 0 is 0; at least one must be above "
 	  "0\n" WARNING
 	  "the service has no virtual address: no connection is split\n" RATINGS_EMPTY },
 	{ "weights of a version that is named twice add up", same_version_twice,

@@ -30,6 +30,7 @@ struct agent {
 	const char *routes_said;      /* why they are not remembered, as last said */
 	uint64_t redirected;          /* packets, as of the last look at neighbours */
 	bool neighbours_failed;       /* which was said */
+	bool unmatched_said;          /* that --device names no interface that is here */
 	char config_digest[65];       /* of the folder as it was applied last; "": not yet */
 };
 

@@ -42,6 +42,15 @@ static bool device_attach(struct agent *agent, uint32_t ifindex, const char *nam
 	return true;
 }
 
+/* Misspelt, or its interface comes later: both look like an agent that does its work. */
+static void unmatched_warn(struct agent *agent, bool is_matched)
+{
+	if (!is_matched && !agent->unmatched_said)
+		log_line(LOG_LEVEL_WARNING, "no interface has a name that --device gives: nothing "
+					    "is attached");
+	agent->unmatched_said = !is_matched;
+}
+
 /*
  * One interface that takes no door must not leave the others without an agent: only where none of
  * those that are wanted has its doors is that an error.
@@ -63,6 +72,7 @@ static int devices_attach(struct agent *agent, const struct if_nameindex *links,
 		else
 			failed++;
 	}
+	unmatched_warn(agent, failed || attached);
 	return failed && !attached ? -EIO : 0;
 }
 

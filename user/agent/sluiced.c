@@ -210,9 +210,12 @@ static int agent_bring_up(struct agent *agent)
 		err = devices_sync(agent, true);
 	if (!err)
 		err = agent_confine(agent);
-	/* A configuration that is refused does not stop the agent: the last good revision holds. */
-	if (!err && agent->options->config_dir)
-		config_apply(agent);
+	if (!err && agent->options->config_dir) {
+		int config_err = config_apply(agent);
+
+		/* An agent goes on: the last good revision holds, and the next file may be good. */
+		err = agent->options->once ? config_err : 0;
+	}
 	return err;
 }
 
@@ -461,12 +464,16 @@ int main(int argc, char **argv)
 	_cleanup_talloc_ struct diags *diags = diags_new(NULL);
 	struct options options;
 	struct agent agent = { .options = &options };
-	int err = options_parse(argc, argv, &options);
+	int err;
 
+	log_open();
+	err = options_parse(argc, argv, &options);
 	if (err)
 		return err < 0 ? 2 : 0;
 	if (!options.state_dir)
 		options.state_dir = STORE_DIR_DEFAULT;
+	/* Whoever reads the log may end, and the agent must not end with it. */
+	signal(SIGPIPE, SIG_IGN);
 	/* Kernels before 5.11 count maps against it. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	/* From the first moment: there is nothing that it would ever execute. */

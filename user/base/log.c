@@ -7,9 +7,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static enum log_level highest = LOG_LEVEL_NOTE;
+static bool is_journal;
 
 static const struct {
 	const char *name;
@@ -20,6 +23,18 @@ static const struct {
 	{ "note", LOG_LEVEL_NOTE },
 	{ "debug", LOG_LEVEL_DEBUG },
 };
+
+/* The variable is inherited also by who has another standard error by now: systemd.exec(5). */
+void log_open(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat status;
+
+	is_journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+		     !fstat(STDERR_FILENO, &status) && status.st_dev == device &&
+		     status.st_ino == inode;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -57,7 +72,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (getenv("JOURNAL_STREAM")) {
+	if (is_journal) {
 		fprintf(stderr, "<%d>%s\n", level, text);
 		return;
 	}

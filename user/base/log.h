@@ -12,6 +12,8 @@ enum log_level {
 
 struct diags;
 
+/* Looks whether standard error is the journal; nobody is taken for it before. */
+void log_open(void);
 void log_set_level(enum log_level level);
 /* "error", "warning", "note", "debug"; -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret_level);

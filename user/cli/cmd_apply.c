@@ -24,10 +24,16 @@ static const char **paths_collect(struct cli *cli, size_t *ret_count)
 	return paths;
 }
 
+struct applied {
+	struct input_result input;
+	struct node_result result;
+};
+
 /* The tree says what was found as well: a pipeline need not read standard error. */
-static int result_show(struct cli *cli, const struct input_result *input,
-		       const struct node_result *result)
+static int result_show(struct cli *cli, const struct applied *applied)
 {
+	const struct input_result *input = &applied->input;
+	const struct node_result *result = &applied->result;
 	_cleanup_json_ json_t *tree = json_result(cli, result);
 
 	cli_about(cli, result->summary, NULL);
@@ -47,7 +53,8 @@ static int result_show(struct cli *cli, const struct input_result *input,
 	return CLI_DONE;
 }
 
-static int refuse(struct cli *cli)
+/* A pipeline need not read standard error for this either, whatever it was that failed. */
+static int failure_show(struct cli *cli, int exit)
 {
 	_cleanup_json_ json_t *tree = NULL;
 
@@ -55,14 +62,16 @@ static int refuse(struct cli *cli)
 		tree = json_pack("{s:b, s:o}", "applied", 0, "diagnostics", json_diags(cli->diags));
 		output_tree(cli, tree);
 	}
-	return cli_fail(cli, CLI_REFUSED, "the input is refused, nothing has changed");
+	return exit == CLI_REFUSED
+		       ? cli_fail(cli, exit, "the input is refused, nothing has changed")
+		       : exit;
 }
 
-static int texts_apply(struct cli *cli, void *scratch, const struct input_text *texts, size_t count)
+static int texts_apply(struct cli *cli, void *scratch, const struct input_text *texts, size_t count,
+		       struct applied *ret_applied)
 {
 	struct node_change change = cli_change(cli);
-	struct input_result input;
-	struct node_result result;
+	struct input_result *input = &ret_applied->input;
 	struct node *node;
 	size_t errors;
 	int exit = cli_open_to_change(cli, scratch, &node), err;
@@ -72,22 +81,22 @@ static int texts_apply(struct cli *cli, void *scratch, const struct input_text *
 	errors = cli->diags->errors;
 	change.is_whole = args_has(&cli->args, "replace");
 	err = input_apply(scratch, texts, count, change.is_whole ? INPUT_REPLACE : INPUT_MERGE,
-			  node->model, node->inventory, cli->diags, &input);
+			  node->model, node->inventory, cli->diags, input);
 	/* A pipe whose first half failed must not empty the node. */
-	if (!err && !input.taken && change.is_whole) {
+	if (!err && !input->taken && change.is_whole) {
 		diag_add(cli->diags, DIAG_ERROR, NULL, 0, 0, NULL,
 			 "the input holds no object, and --replace would remove every service");
 		err = -EINVAL;
 	}
 	if (!err)
-		err = node_commit(node, input.model, input.inventory, &change, cli->diags, scratch,
-				  &result);
+		err = node_commit(node, input->model, input->inventory, &change, cli->diags,
+				  scratch, &ret_applied->result);
 	if (err == -EINVAL)
-		return refuse(cli);
+		return CLI_REFUSED;
 	if (err)
 		return cli_failed(cli, err, errors, "cannot apply");
 	node_unlock(node);
-	return result_show(cli, &input, &result);
+	return CLI_DONE;
 }
 
 /* What trees and models take of it: for that the time goes that pages are entered one by one. */
@@ -102,9 +111,8 @@ static void texts_expect(const struct input_text *texts, size_t count)
 	heap_expect(HEAP_TIMES * size);
 }
 
-static int apply_run(struct cli *cli)
+static int paths_apply(struct cli *cli, void *scratch, struct applied *ret_applied)
 {
-	_cleanup_talloc_ void *scratch = talloc_new(NULL);
 	struct input_text *texts;
 	size_t path_count, count, errors = cli->diags->errors;
 	const char **paths = paths_collect(cli, &path_count);
@@ -117,7 +125,16 @@ static int apply_run(struct cli *cli)
 	if (err)
 		return cli_failed(cli, err, errors, "cannot read the input");
 	texts_expect(texts, count);
-	return texts_apply(cli, scratch, texts, count);
+	return texts_apply(cli, scratch, texts, count, ret_applied);
+}
+
+static int apply_run(struct cli *cli)
+{
+	_cleanup_talloc_ void *scratch = talloc_new(NULL);
+	struct applied applied = { 0 };
+	int exit = paths_apply(cli, scratch, &applied);
+
+	return exit ? failure_show(cli, exit) : result_show(cli, &applied);
 }
 
 static const struct option options[] = {

@@ -30,23 +30,33 @@ static const char *pin_dir(const struct cli *cli)
  * Names below the pins' folder, without somebody else's; what is pinned there needs not be
  * openable. All that is in a folder of ours is ours.
  */
-static void pins_list(const char *path, bool is_ours, json_t *list)
+static int pins_list(struct cli *cli, const char *path, bool is_ours, json_t *list)
 {
 	__attribute__((cleanup(cleanup_closedir_p))) DIR *dir = opendir(path);
 	struct dirent *entry;
+	int exit = CLI_DONE;
 
-	while (dir && (entry = readdir(dir))) {
+	if (!dir && errno == ENOENT)
+		return CLI_DONE;
+	if (!dir)
+		return cli_fail(cli, CLI_FAILED, "cannot look below %s: %s", path, strerror(errno));
+	while (!exit && (entry = readdir(dir))) {
 		_cleanup_talloc_ char *child = talloc_asprintf(NULL, "%s/%s", path, entry->d_name);
 		struct stat status;
 
-		if (!child || entry->d_name[0] == '.' || lstat(child, &status) ||
+		if (!child || entry->d_name[0] == '.' ||
 		    (!is_ours && !kernel_is_pin(path, entry->d_name)))
 			continue;
-		if (S_ISDIR(status.st_mode))
-			pins_list(child, true, list);
+		if (lstat(child, &status))
+			exit = errno == ENOENT ? CLI_DONE
+					       : cli_fail(cli, CLI_FAILED, "cannot look at %s: %s",
+							  child, strerror(errno));
+		else if (S_ISDIR(status.st_mode))
+			exit = pins_list(cli, child, true, list);
 		else
 			json_array_append_new(list, json_text(child));
 	}
+	return exit;
 }
 
 static json_t *devices_tree(const char *pins)
@@ -106,7 +116,9 @@ static int detach_run(struct cli *cli)
 	size_t errors;
 	int exit = cli->is_dry_run ? CLI_DONE : lock(cli, scratch), err = 0;
 
-	pins_list(pin_dir(cli), false, pins);
+	/* What cannot be seen is not nothing: who lacks a privilege would take it for done. */
+	if (!exit)
+		exit = pins_list(cli, pin_dir(cli), false, pins);
 	tree = json_pack("{s:b, s:o, s:o}", "dry_run", cli->is_dry_run, "devices",
 			 devices_tree(pin_dir(cli)), "pins", pins);
 	if (exit)

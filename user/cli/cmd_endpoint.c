@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "../base/cleanup.h"
+#include "../input/input.h"
 #include "address.h"
 #include "membership.h"
 #include "output.h"
@@ -24,25 +25,45 @@ static int label_compare(const void *a, const void *b)
 	return strcmp(((const struct label *)a)->key, ((const struct label *)b)->key);
 }
 
+/* What no file may say is refused here too: the label would be on disk, and in every export. */
+static int label_check(struct cli *cli, const char *text, const struct label *label)
+{
+	if (is_label_key(label->key) && is_label_value(label->value))
+		return CLI_DONE;
+	return cli_fail(
+		cli, CLI_USAGE,
+		"--label \"%.80s\"; allowed are letters, digits, '-', '_' and '.', at most 63, "
+		"the key after a DNS prefix and '/' if any",
+		text);
+}
+
 static int labels_parse(struct cli *cli, void *memory, struct label_list *labels)
 {
+	struct label *label;
 	size_t at = 0;
 	const char *text;
+	int exit = CLI_DONE;
 
 	labels->list = talloc_array(memory, struct label, (unsigned)cli->args.given_count + 1);
-	while (labels->list && (text = args_next(&cli->args, "label", &at))) {
+	while (labels->list && !exit && (text = args_next(&cli->args, "label", &at))) {
 		const char *equals = strchr(text, '=');
 
 		if (!equals || equals == text)
 			return cli_fail(cli, CLI_USAGE, "--label \"%s\"; allowed is KEY=VALUE",
 					text);
-		labels->list[labels->count++] = (struct label){
+		label = &labels->list[labels->count++];
+		*label = (struct label){
 			talloc_strndup(memory, text, (size_t)(equals - text)),
 			talloc_strdup(memory, equals + 1),
 		};
+		if (!label->key || !label->value)
+			return cli_fail(cli, CLI_FAILED, "out of memory");
+		exit = label_check(cli, text, label);
 	}
 	if (!labels->list)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
+	if (exit)
+		return exit;
 	qsort(labels->list, labels->count, sizeof(*labels->list), label_compare);
 	for (size_t i = 1; i < labels->count; i++) {
 		if (!strcmp(labels->list[i - 1].key, labels->list[i].key))
@@ -52,18 +73,13 @@ static int labels_parse(struct cli *cli, void *memory, struct label_list *labels
 	return CLI_DONE;
 }
 
-static uint16_t target_of(const struct service_port *port)
-{
-	return port->target_number ? port->target_number : port->number;
-}
-
 static int port_unclear(struct cli *cli, const struct request *request)
 {
 	_cleanup_talloc_ char *list = talloc_strdup(NULL, "");
 
 	for (size_t i = 0; list && i < request->service->port_count; i++)
 		list = talloc_asprintf_append(list, "%s%u", i ? ", " : "",
-					      target_of(&request->service->ports[i]));
+					      port_target(&request->service->ports[i]));
 	return cli_fail(
 		cli, CLI_REFUSED,
 		"%s has several ports, and none of them leads to port %u; leave the port out "
@@ -80,7 +96,7 @@ static int port_choose(struct cli *cli, const struct request *request, struct en
 	if (!request->port)
 		return CLI_DONE;
 	for (size_t i = 0; service->port_count > 1 && i < service->port_count; i++) {
-		if (target_of(&service->ports[i]) == request->port)
+		if (port_target(&service->ports[i]) == request->port)
 			found = &service->ports[i];
 	}
 	if (!found && service->port_count > 1)
@@ -143,6 +159,12 @@ static int add(struct cli *cli, struct request *request)
 
 static int unknown(struct cli *cli, const struct request *request)
 {
+	_cleanup_talloc_ char *ports =
+		membership_ports(NULL, request->inventory, request->service, &request->addr);
+
+	if (ports && *ports)
+		return cli_fail(cli, CLI_REFUSED, "%s has no endpoint %s; its ports are %s",
+				request->service->host, request->text, ports);
 	return cli_fail(cli, CLI_REFUSED,
 			"%s has no endpoint %s; `sluice get endpoints %s` lists what it has",
 			request->service->host, request->text, request->service->name);
@@ -152,8 +174,8 @@ static int remove_endpoint(struct cli *cli, struct request *request)
 {
 	const char *source;
 
-	if (!membership_remove(request->inventory, request->service->host, &request->addr,
-			       request->port, &source))
+	if (!membership_remove(request->inventory, request->service, &request->addr, request->port,
+			       &source))
 		return CLI_DONE;
 	if (!source)
 		return unknown(cli, request);
@@ -166,11 +188,10 @@ static int remove_endpoint(struct cli *cli, struct request *request)
 static int drain(struct cli *cli, struct request *request)
 {
 	bool is_undo = args_has(&cli->args, "undo");
-	const char *host = request->service->host;
-	int err =
-		is_undo ? membership_undrain(request->inventory, host, &request->addr,
-					     request->port)
-			: membership_drain(request->inventory, host, &request->addr, request->port);
+	int err = is_undo ? membership_undrain(request->inventory, request->service->host,
+					       &request->addr, request->port)
+			  : membership_drain(request->inventory, request->service, &request->addr,
+					     request->port);
 
 	if (err == -ENOENT)
 		return unknown(cli, request);

@@ -82,41 +82,85 @@ int membership_add(struct inventory *inventory, const char *host, const struct e
 	return 0;
 }
 
-/* An endpoint without ports serves all of the service's. */
-static bool has_port(const struct endpoint *endpoint, uint16_t port)
+uint16_t port_target(const struct service_port *port)
+{
+	return port->target_number ? port->target_number : port->number;
+}
+
+/* An endpoint without ports serves all of the service's, and no others. */
+static bool has_port(const struct endpoint *endpoint, const struct service *service, uint16_t port)
 {
 	for (size_t i = 0; i < endpoint->port_count; i++) {
 		if (endpoint->ports[i].number == port)
 			return true;
 	}
-	return !port || !endpoint->port_count;
+	for (size_t i = 0; !endpoint->port_count && i < service->port_count; i++) {
+		if (port_target(&service->ports[i]) == port)
+			return true;
+	}
+	return !port;
 }
 
-static bool is_named(const struct endpoint *endpoint, const struct addr *addr, uint16_t port)
+static bool is_named(const struct endpoint *endpoint, const struct service *service,
+		     const struct addr *addr, uint16_t port)
 {
-	return !addr_compare(&endpoint->addr, addr) && has_port(endpoint, port);
+	return !addr_compare(&endpoint->addr, addr) && has_port(endpoint, service, port);
 }
 
-static const struct endpoint_group *group_with(const struct inventory *inventory, const char *host,
+static const struct endpoint_group *group_with(const struct inventory *inventory,
+					       const struct service *service,
 					       const struct addr *addr, uint16_t port)
 {
 	for (size_t i = 0; i < inventory->group_count; i++) {
 		const struct endpoint_group *group = &inventory->groups[i];
+		bool is_its = !strcmp(group->host, service->host);
 
-		for (size_t e = 0; e < group->endpoint_count && !strcmp(group->host, host); e++) {
-			if (is_named(&group->endpoints[e], addr, port))
+		for (size_t e = 0; e < group->endpoint_count && is_its; e++) {
+			if (is_named(&group->endpoints[e], service, addr, port))
 				return group;
 		}
 	}
 	return NULL;
 }
 
-static size_t own_remove(struct endpoint_group *group, const struct addr *addr, uint16_t port)
+static void ports_mark(const struct endpoint *endpoint, const struct service *service,
+		       bool is_port[UINT16_MAX + 1])
+{
+	for (size_t i = 0; i < endpoint->port_count; i++)
+		is_port[endpoint->ports[i].number] = true;
+	for (size_t i = 0; !endpoint->port_count && i < service->port_count; i++)
+		is_port[port_target(&service->ports[i])] = true;
+}
+
+char *membership_ports(void *parent, const struct inventory *inventory,
+		       const struct service *service, const struct addr *addr)
+{
+	_cleanup_talloc_ bool *is_port = talloc_zero_array(NULL, bool, UINT16_MAX + 1);
+	char *text = is_port ? talloc_strdup(parent, "") : NULL;
+
+	for (size_t i = 0; text && i < inventory->group_count; i++) {
+		const struct endpoint_group *group = &inventory->groups[i];
+		bool is_its = !strcmp(group->host, service->host);
+
+		for (size_t e = 0; e < group->endpoint_count && is_its; e++) {
+			if (is_named(&group->endpoints[e], service, addr, 0))
+				ports_mark(&group->endpoints[e], service, is_port);
+		}
+	}
+	for (unsigned i = 1; text && i <= UINT16_MAX; i++) {
+		if (is_port[i])
+			text = talloc_asprintf_append(text, "%s%u", *text ? ", " : "", i);
+	}
+	return text;
+}
+
+static size_t own_remove(struct endpoint_group *group, const struct service *service,
+			 const struct addr *addr, uint16_t port)
 {
 	size_t kept = 0, before = group->endpoint_count;
 
 	for (size_t i = 0; i < before; i++) {
-		if (!is_named(&group->endpoints[i], addr, port))
+		if (!is_named(&group->endpoints[i], service, addr, port))
 			group->endpoints[kept++] = group->endpoints[i];
 	}
 	group->endpoint_count = kept;
@@ -156,32 +200,33 @@ static size_t drains_remove(struct inventory *inventory, const char *host, const
 	return before - kept;
 }
 
-int membership_remove(struct inventory *inventory, const char *host, const struct addr *addr,
-		      uint16_t port, const char **ret_source)
+int membership_remove(struct inventory *inventory, const struct service *service,
+		      const struct addr *addr, uint16_t port, const char **ret_source)
 {
-	struct endpoint_group *own = own_group(inventory, host);
+	struct endpoint_group *own = own_group(inventory, service->host);
 	const struct endpoint_group *other;
 
-	if (!own || !own_remove(own, addr, port)) {
-		other = group_with(inventory, host, addr, port);
+	if (!own || !own_remove(own, service, addr, port)) {
+		other = group_with(inventory, service, addr, port);
 		*ret_source = other ? other->key : NULL;
 		return -ENOENT;
 	}
 	if (!own->endpoint_count)
 		group_drop(inventory, own);
 	/* Left behind, a drain would bite whoever adds the address again. */
-	if (!group_with(inventory, host, addr, 0))
-		drains_remove(inventory, host, addr, 0, true);
+	if (!group_with(inventory, service, addr, 0))
+		drains_remove(inventory, service->host, addr, 0, true);
 	return 0;
 }
 
-int membership_drain(struct inventory *inventory, const char *host, const struct addr *addr,
-		     uint16_t port)
+int membership_drain(struct inventory *inventory, const struct service *service,
+		     const struct addr *addr, uint16_t port)
 {
+	const char *host = service->host;
 	struct drain *list;
 	size_t at = 0;
 
-	if (!group_with(inventory, host, addr, port))
+	if (!group_with(inventory, service, addr, port))
 		return -ENOENT;
 	while (at < inventory->drain_count &&
 	       drain_order(&inventory->drains[at], host, addr, port) < 0)

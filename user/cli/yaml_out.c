@@ -58,10 +58,25 @@ static bool emit_text(yaml_emitter_t *emitter, const char *text)
 	return emit_scalar(emitter, text, YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
 
+/* A reader of YAML 1.1 takes a number for a text unless it has a point and its exponent a sign. */
+static bool emit_exponent(yaml_emitter_t *emitter, const char *text, const char *exponent)
+{
+	int size = (int)(exponent - text);
+	bool has_point = memchr(text, '.', (size_t)size), has_sign = strchr("+-", exponent[1]);
+	char full[64];
+
+	snprintf(full, sizeof(full), "%.*s%se%s%s", size, text, has_point ? "" : ".0",
+		 has_sign ? "" : "+", exponent + 1);
+	return emit_scalar(emitter, full, YAML_PLAIN_SCALAR_STYLE);
+}
+
 static bool emit_number(yaml_emitter_t *emitter, const json_t *number)
 {
 	_cleanup_free_ char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+	const char *exponent = text ? strchr(text, 'e') : NULL;
 
+	if (exponent)
+		return emit_exponent(emitter, text, exponent);
 	return text && emit_scalar(emitter, text, YAML_PLAIN_SCALAR_STYLE);
 }
 

@@ -2,6 +2,8 @@
 /* Shapes of names and addresses that several kinds share. */
 #include "schema.h"
 
+#include "input.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -95,7 +97,7 @@ static bool is_label_text(const char *text, size_t length)
 	       (isalnum((unsigned char)text[0]) && isalnum((unsigned char)text[length - 1]));
 }
 
-static bool is_label_key(const char *key)
+bool is_label_key(const char *key)
 {
 	const char *slash = strchr(key, '/');
 	char prefix[NAME_MAX_DNS + 1];
@@ -110,6 +112,11 @@ static bool is_label_key(const char *key)
 	       is_label_text(slash + 1, strlen(slash + 1));
 }
 
+bool is_label_value(const char *value)
+{
+	return is_label_text(value, strlen(value));
+}
+
 void check_labels(struct reader *reader, const struct node *node, const void *labels)
 {
 	for (const struct node *child = node->first; child; child = child->next) {
@@ -119,7 +126,7 @@ void check_labels(struct reader *reader, const struct node *node, const void *la
 				"found the label key \"%.80s\"; allowed are letters, digits, "
 				"'-', '_' and '.', at most 63, after a DNS prefix and '/' if any",
 				child->key);
-		if (child->kind == NODE_SCALAR && !is_label_text(child->text, strlen(child->text)))
+		if (child->kind == NODE_SCALAR && !is_label_value(child->text))
 			report_error(
 				reader, child,
 				"found the label value \"%.80s\"; allowed are letters, digits, "

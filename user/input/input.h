@@ -32,6 +32,10 @@ struct input_text {
 	size_t size;
 };
 
+/* May a label of an object be so? */
+bool is_label_key(const char *key);
+bool is_label_value(const char *value);
+
 /*
  * Reads files, folders (their *.yaml, *.yml, *.json, sorted by name) and "-" for standard input.
  * 0, or -errno with the reason in `diags`. The texts hang from `parent`.

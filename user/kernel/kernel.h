@@ -121,9 +121,14 @@ size_t kernel_revisions(const struct kernel *kernel, struct sl_revision *ret_lis
 int kernel_write(struct kernel *kernel, const struct plan *plan, uint32_t revision,
 		 const uint8_t digest[32], struct diags *diags);
 /*
- * The same for a revision that is revision `base`, which is hot, but for the plan's services, all
- * of whose addresses, ports and versions the kernel has already. Endpoints and rings stay as they
- * are. The tables of a split that are mapped suffice (kernel_map_splits). -EAGAIN: nothing was
+ * Whether it would have room for it. Changes nothing, so it has not the room that kernel_write can
+ * make: where only that may be enough, it is 0 with a warning.
+ */
+int kernel_check(struct kernel *kernel, const struct plan *plan, struct diags *diags);
+/*
+ * kernel_write for a revision that is revision `base`, which is hot, but for the plan's services,
+ * all of whose addresses, ports and versions the kernel has already. Endpoints and rings stay as
+ * they are. The tables of a split that are mapped suffice (kernel_map_splits). -EAGAIN: nothing was
  * changed, it takes kernel_write.
  */
 int kernel_write_beside(struct kernel *kernel, const struct plan *plan, uint32_t base,

@@ -113,18 +113,40 @@ static uint64_t entries_needed(const struct stage *stage, enum map_id id)
 	}
 }
 
-int stage_full(const struct stage *stage, enum map_id id)
+static int full_say(const struct kernel *kernel, enum map_id id, uint64_t needed,
+		    struct diags *diags)
 {
-	uint64_t entries = stage->kernel->map[id].entries, needed = entries_needed(stage, id);
-	uint64_t value;
+	uint64_t entries = kernel->map[id].entries, value;
 	/* Enough places, but no run of them that is long enough. */
 	const char *option =
-		map_option(stage->kernel, id, needed > entries ? needed : 2 * entries, &value);
+		map_option(kernel, id, needed > entries ? needed : 2 * entries, &value);
 
-	diag_add(stage->diags, DIAG_ERROR, NULL, 0, 0, NULL,
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
 		 "the map '%s' is full: %llu places, %llu needed: sluice detach, then start "
 		 "sluiced with %s %llu",
 		 map_names[id], (unsigned long long)entries, (unsigned long long)needed, option,
 		 (unsigned long long)value);
 	return -ENOSPC;
+}
+
+int stage_full(const struct stage *stage, enum map_id id)
+{
+	return full_say(stage->kernel, id, entries_needed(stage, id), stage->diags);
+}
+
+int plan_alone_fits(const struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	const struct {
+		enum map_id id;
+		uint64_t needed;
+	} rows[] = {
+		{ MAP_VERSIONS, plan->version_count },
+		{ MAP_ENDPOINTS, endpoints_named(plan) },
+		{ MAP_RINGS, (ring_words(plan) + 1) / 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].needed > kernel->map[rows[i].id].entries)
+			return full_say(kernel, rows[i].id, rows[i].needed, diags);
+	return 0;
 }

@@ -70,6 +70,8 @@ int stage_open(void *parent, struct kernel *kernel, const struct plan *plan, str
 int stage_members(struct stage *stage, bool known_only);
 /* -ENOSPC, and the option that helps: how much the plan needs is counted. (need.c) */
 int stage_full(const struct stage *stage, enum map_id id);
+/* The same where the maps would be too small for the plan even if nothing else were in them. */
+int plan_alone_fits(const struct kernel *kernel, const struct plan *plan, struct diags *diags);
 /* A split of a hot revision: its places are taken, its table may serve again. */
 int stage_split_use(struct stage *stage, const struct sl_split *split);
 int stage_service_use(struct stage *stage, const struct sl_service *service);

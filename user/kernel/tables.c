@@ -131,21 +131,29 @@ static int place_clear(struct kernel *kernel, uint32_t revision, struct diags *d
 	return orphans_remove(kernel);
 }
 
+static int services_fit(const struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	uint32_t size = kernel->map[MAP_SERVICES].entries;
+
+	if (plan->service_count <= size / (SL_HOT_MIN + 1))
+		return 0;
+	diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
+		 "%zu VIPs and ports in one revision, room for %u: sluice detach, then "
+		 "start sluiced with --services %zu",
+		 plan->service_count, size / (SL_HOT_MIN + 1), plan->service_count);
+	return -ENOSPC;
+}
+
 static int room_make(struct kernel *kernel, const struct plan *plan, struct diags *diags)
 {
 	struct sl_revision hot[SL_HOT_MAX];
 	size_t count = kernel_revisions(kernel, hot);
 	uint32_t size = kernel->map[MAP_SERVICES].entries;
+	int err = services_fit(kernel, plan, diags);
 
-	if (plan->service_count > size / (SL_HOT_MIN + 1)) {
-		diag_add(diags, DIAG_ERROR, NULL, 0, 0, NULL,
-			 "%zu VIPs and ports in one revision, room for %u: sluice detach, then "
-			 "start sluiced with --services %zu",
-			 plan->service_count, size / (SL_HOT_MIN + 1), plan->service_count);
-		return -ENOSPC;
-	}
-	if (count < SL_HOT_MAX && services_used(kernel, hot, count) + plan->service_count <= size)
-		return 0;
+	if (err ||
+	    (count < SL_HOT_MAX && services_used(kernel, hot, count) + plan->service_count <= size))
+		return err;
 	return revisions_evict(kernel, SL_HOT_MIN - 1);
 }
 
@@ -426,4 +434,25 @@ int kernel_members(struct kernel *kernel, const struct plan *plan, struct diags 
 		return err;
 	err = kernel_flows_sweep(kernel, KERNEL_TCP_IDLE_S);
 	return err ? err : members_try(kernel, plan, diags);
+}
+
+int kernel_check(struct kernel *kernel, const struct plan *plan, struct diags *diags)
+{
+	_cleanup_talloc_ struct diags *now = diags_new(NULL);
+	_cleanup_talloc_ struct stage *stage = NULL;
+	struct sl_service *values;
+	int err = services_fit(kernel, plan, diags);
+
+	if (!err)
+		err = plan_alone_fits(kernel, plan, diags);
+	if (!err)
+		err = now ? plan_stage(kernel, plan, now, STAGE_ALL, &stage, &values) : -ENOMEM;
+	if (err != -ENOSPC || !now->count)
+		return err;
+	/* How much comes free is known when it has been freed, and here nothing may be. */
+	diag_add(diags, DIAG_WARNING, NULL, 0, 0, NULL,
+		 "there may be no room, unless older revisions and ended connections give enough: "
+		 "%s",
+		 now->list[0].text);
+	return 0;
 }

@@ -274,6 +274,18 @@ static int commit_kernel(struct commit *commit, uint32_t number)
 	return 0;
 }
 
+/* A yes of a dry run is worth something only where the room has been looked at too. */
+static int commit_check(struct commit *commit)
+{
+	struct node *node = commit->node;
+
+	/* A part brings nothing that takes room, but for the tables of its weights. */
+	if (!node->kernel || node->part.size ||
+	    !(commit->result.is_new || commit->result.members_changed))
+		return 0;
+	return kernel_check(node->kernel, commit->plan, commit->diags);
+}
+
 static int commit_run(struct commit *commit)
 {
 	struct node *node = commit->node;
@@ -335,8 +347,8 @@ int node_commit(struct node *node, const struct model *model, const struct inven
 	};
 	int err = scratch ? commit_prepare(&commit, model, inventory) : -ENOMEM;
 
-	if (!err && !change->dry_run)
-		err = commit_run(&commit);
+	if (!err)
+		err = change->dry_run ? commit_check(&commit) : commit_run(&commit);
 	if (err)
 		return err;
 	if (!change->dry_run)

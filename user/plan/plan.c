@@ -318,7 +318,7 @@ static void weights_check(const struct builder *builder, const struct service *s
 		if (!sum)
 			diag_add(builder->diags, DIAG_ERROR, NULL, 0, 0, "",
 				 "%s: every weight of rule %zu is 0; at least one must be above 0",
-				 title ? title : service->host, i + 1);
+				 title ? title : service->host, i); /* from 0, as --rule */
 	}
 }
 
