@@ -47,6 +47,12 @@ static void die(const char *what)
 }
 
 #ifdef __x86_64__
+/* The kernel's own results of a call that a stop has interrupted: ERESTARTSYS and its like. */
+#define ERESTART_LEAST 512
+#define ERESTART_MOST 516
+#define TRIES 1000
+#define PAUSE_US 10000
+
 static void stop_wait(pid_t pid)
 {
 	int status;
@@ -62,13 +68,40 @@ static void go_on(pid_t pid)
 	stop_wait(pid);
 }
 
-/* It waits in a call, so the instruction that calls stands right before where it will go on. */
+/* Was it waiting in a call? One that was interrupted says so, one that is done has its result. */
+static int is_waiting(const struct user_regs_struct *regs)
+{
+	long result = (long)regs->rax;
+
+	return (long)regs->orig_rax >= 0 &&
+	       (result == -EINTR || (result <= -ERESTART_LEAST && result >= -ERESTART_MOST));
+}
+
+/* Stops it where it waits; what it is doing otherwise would go wrong with registers changed. */
+static void wait_stop(pid_t pid, struct user_regs_struct *ret_regs)
+{
+	for (int i = 0; i < TRIES; i++) {
+		if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
+			die("cannot stop it");
+		stop_wait(pid);
+		if (ptrace(PTRACE_GETREGS, pid, NULL, ret_regs))
+			die("cannot read its registers");
+		if (is_waiting(ret_regs))
+			return;
+		if (ptrace(PTRACE_CONT, pid, NULL, NULL))
+			die("cannot let it go on");
+		usleep(PAUSE_US);
+	}
+	errno = ETIMEDOUT;
+	die("it never waits in a call");
+}
+
+/* The instruction that calls stands right before where it will go on. */
 static long call_make(pid_t pid, long number, const unsigned long arguments[6])
 {
 	struct user_regs_struct before, now;
 
-	if (ptrace(PTRACE_GETREGS, pid, NULL, &before))
-		die("cannot read its registers");
+	wait_stop(pid, &before);
 	now = before;
 	now.orig_rax = -1ul; /* the call that it waits in is not made again meanwhile */
 	now.rip -= 2;
@@ -96,10 +129,8 @@ static long inject(pid_t pid, long number, const unsigned long arguments[6])
 {
 	long result;
 
-	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD) ||
-	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
+	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD))
 		die("cannot attach");
-	stop_wait(pid);
 	result = call_make(pid, number, arguments);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	return result;

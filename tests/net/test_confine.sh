@@ -216,7 +216,8 @@ lacking_named() { # CAPABILITY, as setpriv spells it
 		--pins "$pins-lacking" >"$tmp/lacks" 2>&1 && echo "it came up" && return 1
 	cat "$tmp/lacks"
 	grep -q "this process lacks CAP_${1^^}, which" "$tmp/lacks" &&
-		is "errors" 1 "$(grep -c 'error: ' "$tmp/lacks")" && is "maps and programs left" "" "$(find "$pins-lacking" -type f)"
+		is "errors" 1 "$(grep -c 'error: ' "$tmp/lacks")" &&
+		is "maps and programs left" "" "$(find "$pins-lacking" -type f)"
 }
 
 detaches() {

@@ -230,8 +230,8 @@ int kernel_explain(const struct kernel *kernel, const struct kernel_connection *
 int kernel_flows_by_version(const struct kernel *kernel, uint32_t *ret_counts, uint32_t limit);
 /*
  * Removes entries of connections closed for a minute, UDP flows past their idle time, TCP flows
- * silent for `tcp_idle_s`, and those that were never answered for SL_SYN_IDLE_NS; then frees the places of versions and endpoints that no hot revision,
- * ring or flow names.
+ * silent for `tcp_idle_s`, and those that were never answered for SL_SYN_IDLE_NS; then frees the
+ * places of versions and endpoints that no hot revision, ring or flow names.
  */
 #define KERNEL_TCP_IDLE_S (24 * 3600)
 int kernel_flows_sweep(struct kernel *kernel, uint32_t tcp_idle_s);
