@@ -44,8 +44,10 @@ splits_measured() {
 	sluice get splits reviews --for 1 -o json >"$tmp/json" &
 	local pid=$!
 
-	sleep 0.3
-	ask open --to "$vip4" --port 80 --count 50
+	# From before it looks first until it has looked again, whenever that is.
+	while kill -0 "$pid" 2>>"$tmp/end"; do
+		ask open --to "$vip4" --port 80 --count 50
+	done
 	wait "$pid" && jq -e '[.splits[].opened // 0] | add >= 50' "$tmp/json"
 }
 
