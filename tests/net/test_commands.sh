@@ -36,9 +36,20 @@ agent_says() { # CODE WORD OPTION...
 }
 
 stats_watched() {
-	exits 0 "RATE" in_ns node timeout --preserve-status -s INT 1.5 "$bin/sluice" --state "$state" --pins "$pins" \
-		stats --watch 0.2 && [ "$(grep -c '^COUNTER' "$tmp/said")" -ge 2 ]
+	exits 0 "RATE" watched_until_seen && [ "$(grep -c '^COUNTER' "$tmp/said")" -ge 2 ]
 }
+
+watched_until_seen() {
+	local pid
+
+	start node "$bin/sluice" --state "$state" --pins "$pins" stats --watch 0.2
+	pid=$!
+	wait_for "two looks" looked_twice
+	kill -INT "$pid"
+	wait "$pid"
+}
+
+looked_twice() { [ "$(grep -c '^COUNTER' "$tmp/said")" -ge 2 ]; }
 
 splits_measured() {
 	sluice get splits reviews --for 1 -o json >"$tmp/json" &
@@ -180,8 +191,11 @@ dry_run_has_no_room() {
 		exits 0 "there may be no room" sluice apply --replace -f "$tmp/crowded.yaml" --dry-run
 }
 
-agent_beside() { # OPTION...: another's state and pins
-	in_ns node timeout --preserve-status "$((3 * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
+agent_beside() { # SECONDS OPTION...: another's state and pins
+	local seconds=$1
+
+	shift
+	in_ns node timeout --preserve-status "$((seconds * times))" "$bin/sluiced" --state "$tmp/beside" --pins "$pins-beside" \
 		--flows 65536 --services 1024 --versions 256 --endpoints 1024 "$@"
 }
 beside_gone() { in_ns node "$bin/sluiced" --detach --state "$tmp/beside" --pins "$pins-beside" 2>"$tmp/end"; }
@@ -191,9 +205,9 @@ once_refused() {
 	local code
 
 	mkdir "$tmp/rules" && echo 'kind: [' >"$tmp/rules/a.yaml"
-	exits 1 "a.yaml" agent_beside --once --device lo --config "$tmp/rules" &&
-		exits 1 "no-such" agent_beside --once --device lo --config "$tmp/no-such" &&
-		config 1 1 1 >"$tmp/rules/a.yaml" && exits 0 "applied" agent_beside --once --device lo --config "$tmp/rules"
+	exits 1 "a.yaml" agent_beside 60 --once --device lo --config "$tmp/rules" &&
+		exits 1 "no-such" agent_beside 60 --once --device lo --config "$tmp/no-such" &&
+		config 1 1 1 >"$tmp/rules/a.yaml" && exits 0 "applied" agent_beside 60 --once --device lo --config "$tmp/rules"
 	code=$?
 	beside_gone && return "$code"
 }
@@ -202,7 +216,7 @@ once_refused() {
 none_matches() {
 	local code
 
-	exits 0 "ready, " agent_beside --device 'eth_*' --check-interval 1 && is "warnings" 1 "$(grep -c \
+	exits 0 "ready, " agent_beside 5 --device 'eth_*' --check-interval 1 && is "warnings" 1 "$(grep -c \
 		'warning: no interface has a name that --device gives' "$tmp/said")"
 	code=$?
 	beside_gone && return "$code"
