@@ -28,12 +28,14 @@ static const struct {
 void log_open(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
+	char mine[64];
 	struct stat status;
 
-	is_journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-		     !fstat(STDERR_FILENO, &status) && status.st_dev == device &&
-		     status.st_ino == inode;
+	if (!stream || fstat(STDERR_FILENO, &status))
+		return;
+	snprintf(mine, sizeof(mine), "%llu:%llu", (unsigned long long)status.st_dev,
+		 (unsigned long long)status.st_ino);
+	is_journal = !strcmp(stream, mine);
 }
 
 void log_set_level(enum log_level level)

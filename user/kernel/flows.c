@@ -210,7 +210,7 @@ static bool is_over(const struct sweep *sweep, uint64_t word)
 		return silent > sweep->clock.udp_idle;
 	if (word & SL_FLOW_CLOSED)
 		return silent > sweep->closed_keep;
-	return silent > (word & SL_FLOW_ANSWERED ? sweep->tcp_idle : sweep->syn_idle);
+	return silent > ((word & SL_FLOW_ANSWERED) ? sweep->tcp_idle : sweep->syn_idle);
 }
 
 /*

@@ -365,10 +365,10 @@ int store_set_endpoints(struct store *store, const char *text, struct diags *dia
 	if (!err)
 		err = seal_stage(store->dir, ENDPOINTS_FILE, ENDPOINTS_TITLE, text, digest);
 	/* A bad one stays in its place until the good one is: without any, there would be none. */
-	if (!err && store->bad_endpoints)
+	if (!err && store->bad_endpoints) {
 		aside(store, store->dir, "", ENDPOINTS_FILE, store->bad_endpoints, true, diags);
-	if (!err)
 		store->bad_endpoints = NULL;
+	}
 	if (!err)
 		err = file_place(store->dir, ENDPOINTS_FILE);
 	if (!err && fsync(store->dir))
