@@ -60,8 +60,12 @@ leg_up() {
 	END
 	in_ns "$name" sysctl -qw net.ipv4.ip_local_port_range="10000 65535" net.ipv4.tcp_tw_reuse=1 \
 		net.core.somaxconn=4096
-	# As XDP wants it: whole checksums from the sender; a receiver that takes frames which XDP sends.
-	[ "$door" != xdp ] || in_ns "$name" ethtool -K port tx off tso off gso off gro on >"$tmp/ethtool" 2>&1
+	[ "$door" != xdp ] || leg_for_xdp "$name"
+}
+
+# As XDP wants it: whole checksums from the sender; a receiver that takes frames which XDP sends.
+leg_for_xdp() { # NAME
+	in_ns "$1" ethtool -K port tx off tso off gso off gro on >"$tmp/ethtool" 2>&1
 }
 
 world_up() {

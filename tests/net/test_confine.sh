@@ -57,7 +57,8 @@ refused() {
 	[ "$code" = 77 ] && tail -n 1 "$tmp/calls" && return 77
 	[ "$code" = 0 ] || return 1
 	# What may still have to stand beside another's XDP program may load the dispatcher.
-	! grep -q 'CAP_SYS_ADMIN is kept' "$tmp/agent.log" || sed -i 's/^\(bpf 5 0 0: \)EFAULT$/\1EPERM/' "$tmp/calls"
+	! grep -q 'CAP_SYS_ADMIN is kept' "$tmp/agent.log" || sed -i -E \
+		's/^(bpf 5 0 0|memfd_create 0 0): EFAULT$/\1: EPERM/' "$tmp/calls"
 	is "calls that were not refused" "" "$(grep -v ': EPERM$' "$tmp/calls")" &&
 		at_least "calls tried" 17 "$(wc -l <"$tmp/calls")" &&
 		is "getpid, which is allowed" "$agent" "$("$tools/inject" "$agent" getpid)" &&

@@ -316,6 +316,11 @@ xdp_on() { # DEVICE
 }
 
 one_without_xdp() {
+	local leg
+
+	for leg in c2 s1 s2 s3 s4; do
+		leg_for_xdp "$leg"
+	done
 	other_xdp || return 1
 	: >"$tmp/agent.log"
 	door=xdp agent_start || return 1
