@@ -283,6 +283,7 @@ static void what_a_part_cannot_know_takes_the_whole(void **state)
 		"nobody",  "s", "",
 	};
 	struct fixture *f = *state;
+	char path[96], away[96];
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		assert_int_equal(part_try(f, names[i], 1, 1), -EAGAIN);
@@ -294,6 +295,14 @@ static void what_a_part_cannot_know_takes_the_whole(void **state)
 	assert_int_equal(part_try(f, "s1", 1, 1), -EAGAIN);
 	control_of(f->node->kernel)->member_cursor--;
 	assert_int_equal(part_try(f, "s1", 1, 1), 0);
+	/* Whether its file of endpoints is lost, or never was, is for the whole to say. */
+	snprintf(path, sizeof(path), "%s/endpoints.yaml", f->dir);
+	snprintf(away, sizeof(away), "%s/away", f->dir);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(part_try(f, "s1", 1, 3), -EAGAIN);
+	assert_int_equal(node_load(f->node, f->bench.diags), 0);
+	assert_true(f->node->has_lost_endpoints);
+	assert_int_equal(rename(away, path), 0);
 	/* Somebody was killed in the middle. */
 	control_of(f->node->kernel)->room = 0;
 	assert_int_equal(part_try(f, "s1", 1, 2), -EAGAIN);

@@ -124,7 +124,7 @@ int node_load_part(struct node *node, const char *name, struct diags *diags)
 	if (err)
 		return err;
 	/* Without who serves there is more to say than this can know, or to repair. */
-	if (node->has_lost_endpoints || !store_is_settled(node->store) ||
+	if (node->has_lost_endpoints || node->has_no_endpoints || !store_is_settled(node->store) ||
 	    kernel_active(node->kernel) != node->active || kernel_map_splits(node->kernel) ||
 	    part_find(node, name) || part_parse(node)) {
 		node->part.size = 0;
