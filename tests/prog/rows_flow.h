@@ -194,6 +194,21 @@ static void port_used_twice(struct trial *trial)
 	}
 }
 
+/* From one whose own address is known: else nobody looks for a service. */
+static void mapped_is_not_ours(struct trial *trial)
+{
+	__u32 index = world_endpoint(trial->world, 4, EP_A, EP_PORT);
+	struct wire syn = tcp(trial, SYN);
+
+	world_one(trial, EP_A);
+	world_serve(trial->world, 4,
+		    world_split_one(trial->world, world_version(trial->world, &index, 1)));
+	syn.src = EP_A, syn.sport = EP_PORT;
+	opens(trial, syn, EP_A);
+	syn.dst = VIP_MAPPED;
+	client_passes(trial, syn, SL_pass_unmatched);
+}
+
 /*
  * Of datagrams from one port to two services that have one endpoint the first keep their answers,
  * until they have ended; then the second's get theirs.
@@ -455,6 +470,7 @@ static const struct row rows_flow[] = {
 	{ "a port that is used for a second service gets another endpoint, and the first "
 	  "connection its replies",
 	  port_used_twice, DOORS_IN, V46 },
+	{ "IPv6 to the IPv4 service's address is not ours", mapped_is_not_ours, DOORS_IN, V6 },
 	{ "datagrams from one port to a second service leave the first its answers", answers_stay,
 	  DOORS_IN, V46 },
 	{ "a connection that goes on after a reset is not closed", forged_reset_is_taken_back,

@@ -24,8 +24,9 @@ enum who {
 	STRANGER, /* beyond every route */
 	GROUP,    /* multicast: never answered */
 	VIP,
-	VIP_OTHER, /* no service */
-	EP_A,      /* on the endpoints' link, neighbours known */
+	VIP_OTHER,  /* no service */
+	VIP_MAPPED, /* the IPv4 one, as IPv6 writes it */
+	EP_A,       /* on the endpoints' link, neighbours known */
 	EP_B,
 	EP_C,
 	EP_SILENT, /* on the endpoints' link, neighbour unknown */
@@ -47,6 +48,7 @@ static const char *const wire_addresses[WHO_COUNT][2] = {
 	[GROUP] = { "224.0.0.9", "ff02::9" },
 	[VIP] = { "10.96.0.1", "fd00:96::1" },
 	[VIP_OTHER] = { "10.96.0.2", "fd00:96::2" },
+	[VIP_MAPPED] = { "10.96.0.1", "::ffff:10.96.0.1" },
 	[EP_A] = { "10.0.0.11", "fd00::11" },
 	[EP_B] = { "10.0.0.12", "fd00::12:0:0:1" },
 	[EP_C] = { "10.0.0.13", "fd00::13" },
