@@ -281,16 +281,24 @@ static void no_rule_refuses(struct trial *trial)
 	refuses_udp(trial, udp(trial), SL_refuse_no_rule);
 }
 
-static void port_used_twice_refused(struct trial *trial)
+/* A connection is open; the SYN from its port to another service, which has the same endpoint. */
+static struct wire port_used(struct trial *trial)
 {
 	static const enum who one[] = { EP_A };
-	struct wire syn = tcp(trial, SYN), other = syn,
-		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
+	struct wire syn = tcp(trial, SYN), other = syn;
 
 	may_answer(trial);
 	two_services(trial, one, 1);
 	other.dport = VIP_PORT + 1;
 	opens(trial, syn, EP_A);
+	return other;
+}
+
+static void port_used_twice_refused(struct trial *trial)
+{
+	struct wire other = port_used(trial),
+		    reply = answer_to(trial, tcp(trial, SYN), EP_A, SYN | ACK);
+
 	client_sends(trial, other, SL_refuse_empty, reset_for(other));
 	stack_sends(trial, reply, SL_reply_stack, to_client(reply));
 	client_sends(trial, tcp(trial, RST), SL_forward_stack, to_endpoint(tcp(trial, RST), EP_A));
@@ -300,14 +308,9 @@ static void port_used_twice_refused(struct trial *trial)
 /* Nor by one that nobody has answered for as long as clients try. */
 static void port_unanswered(struct trial *trial)
 {
-	static const enum who one[] = { EP_A };
-	struct wire syn = tcp(trial, SYN), other = syn,
-		    reply = answer_to(trial, syn, EP_A, SYN | ACK);
+	struct wire other = port_used(trial),
+		    reply = answer_to(trial, tcp(trial, SYN), EP_A, SYN | ACK);
 
-	may_answer(trial);
-	two_services(trial, one, 1);
-	other.dport = VIP_PORT + 1;
-	opens(trial, syn, EP_A);
 	flow_age(trial, reply, trial->world->settings.syn_idle_units);
 	client_sends(trial, other, SL_refuse_empty, reset_for(other));
 	flow_age(trial, reply, trial->world->settings.syn_idle_units + 1);
