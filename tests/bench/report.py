@@ -204,8 +204,7 @@ on that of commit d310f75, and 0.41, 0.66, 0.70 and 0.70 in four runs of one bui
 processor (2026-12-01), whose floor took 130 to 350 ns within one run. A packet of a known flow
 misses in three places where the floor misses in two or three: the flow's bucket, the endpoint, the
 line of statistics of its version; the floor's are a bucket's head, its element and, at times, the
-next element. Endpoint and statistics are few and stay in the second cache as long as nobody else
-needs it.""",
+next element. Which of them missed was not counted: a virtual machine has no counters for it.""",
     "packet/pass": """
 As `packet/one`: the reference is one look-up that hits the first cache, 17 to 20 ns with parsing
 where this was missed, 31 where it was held. Left out in turn where the row took 13.2 ns: both

@@ -73,7 +73,9 @@ the rows of one flow, 64 Ki flows and a new flow were 110, 393 and 1,715 ns. Rem
 look-up in the kernel's took 125 ns of every redirected packet. A bitmap of known addresses: what is
 not ours asks no flow table. Left alone: checksum differences computed in advance (a constant in
 their place takes 1.5 ns off 24), and services in an open-addressing array (a new flow that finds
-its service without any look-up takes 16 ns less of 470, and established flows have none).
+its service without any look-up takes 16 ns less of 470, and established flows have none). The 64
+bytes of the parsed tuple are zeroed for each packet: a door that does that, counts and returns
+takes 2.2 ns of the 13 of a packet that is not ours.
 """, """
 - In: the program itself, its helpers, its counters.
 - Out: the tail call (in the empty program too); driver, DMA and the cache misses of a packet that
