@@ -265,14 +265,15 @@ digest_unwritten() {
 	wait_for "the folder's new rules" split_is 25 35 40
 }
 
-endpoints_damaged() {
-	local before
+endpoints_lost() { # WORDS COMMAND...: which loses them
+	local before words=$1
 
-	rmdir "$state/config.digest"
+	shift
+	[ ! -d "$state/config.digest" ] || rmdir "$state/config.digest"
 	weight 3 4 93 || return 1
 	before=$(active)
-	sed -i 's/10\.77\.11\.2/10.77.99.2/' "$state/endpoints.yaml"
-	exits 0 "endpoints.yaml is damaged" sluice get endpoints
+	"$@" "$state/endpoints.yaml"
+	exits 0 "$words" sluice get endpoints
 	wait_for "the endpoints to come back" endpoints_whole && config_stays 3 4 93 &&
 		is "the active revision" "$before" "$(active)" && exits 0 "healthy" sluice status && serves &&
 		weight 1 0 0 && ask open --to "$vip4" --port 80 --count 100 && is "answers of v1" 100 "$(field v1)" &&
@@ -280,7 +281,7 @@ endpoints_damaged() {
 }
 
 endpoints_whole() {
-	sluice get endpoints -o json >"$tmp/json" 2>"$tmp/said" && ! grep -q damaged "$tmp/said" &&
+	sluice get endpoints -o json >"$tmp/json" 2>"$tmp/said" && ! grep -q "damaged\|is gone" "$tmp/said" &&
 		grep -q '10\.77\.11\.2' "$tmp/json"
 }
 
@@ -353,7 +354,10 @@ row "endpoint waits for who reads its output, and holds nobody up" others_go_on_
 row "an output that fails makes one revision, and undoes no other's" output_fails
 row "weight takes a Service whose address is another's by now no more than apply does" address_taken
 row "a digest that cannot be written undoes no weight that was set by hand" digest_unwritten
-row "endpoints that are lost come back from the folder, and no weight is undone" endpoints_damaged
+row "endpoints that are damaged come back from the folder, and no weight is undone" \
+	endpoints_lost "endpoints.yaml is damaged" sed -i 's/10\.77\.11\.2/10.77.99.2/'
+row "endpoints that are gone come back from the folder, and no weight is undone" \
+	endpoints_lost "endpoints.yaml is gone" rm
 row "an agent whose log nobody reads any more goes on" log_unread
 row "detach leaves what others have pinned, and nothing of ours" others_pins_stay
 row "a folder of pins that is another user's is refused, with its name" folder_refused chown 65534
